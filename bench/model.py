@@ -421,6 +421,35 @@ class Record:
     warnings: str | None = _column("joined by ;")
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An idle baseline: the context is created, nothing runs."""
+
+    when: str
+    """``before`` or ``after`` the windows."""
+    start_ns: int
+    end_ns: int
+    power_w: float | None
+    """Mean; None where the sensor gave nothing in that stretch."""
+    uncertainty_w: float | None
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One finished window: the row for the CSV and all that stands behind it, for the sidecar."""
+
+    row: int
+    """Number of the row in its CSV, from 1."""
+    record: Record
+    window: Window
+    sensor: Sensor
+    samples: tuple[Sample, ...]
+    audit: Audit
+    idle: Idle | None
+    """The baseline that the row's net figures were first reckoned with."""
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # compare → report
 
