@@ -109,23 +109,23 @@ def _describe(kind: str, index: int) -> Device:
     import torch
 
     if kind == "cuda":
-        properties = torch.cuda.get_device_properties(index)
+        card = torch.cuda.get_device_properties(index)
         hip = torch.version.hip
         return Device(
             kind="rocm" if hip else "cuda",
             index=index,
-            name=properties.name,
-            uuid=None if hip else _gpu_uuid(properties),
-            pci_bus_id=_pci_bus_id(properties),
+            name=card.name,
+            uuid=None if hip else _gpu_uuid(card),
+            pci_bus_id=_pci_bus_id(card),
             driver=None if hip else _nvidia_driver(),
             runtime=f"HIP {hip}" if hip else f"CUDA {torch.version.cuda}",
-            cores=properties.multi_processor_count,
-            memory_bytes=properties.total_memory,
-            arch=getattr(properties, "gcnArchName", None) if hip else f"sm_{properties.major}{properties.minor}",
+            cores=card.multi_processor_count,
+            memory_bytes=card.total_memory,
+            arch=getattr(card, "gcnArchName", None) if hip else f"sm_{card.major}{card.minor}",
         )
     # Other vendors' modules follow torch.cuda's shape; what one of them lacks stays unknown.
     module = getattr(torch, kind)
-    properties = module.get_device_properties(index) if hasattr(module, "get_device_properties") else None
+    properties: Any = module.get_device_properties(index) if hasattr(module, "get_device_properties") else None
     memory = getattr(properties, "total_memory", None)
     if kind == "mps":
         memory = torch.mps.recommended_max_memory()

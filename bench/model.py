@@ -436,6 +436,16 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A variant that was not timed: the device cannot run it, or its output was wrong."""
+
+    variant: Variant
+    reason: str
+    wrong: bool
+    """True where the verification failed: the run then ends with exit code 3."""
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One finished window: the row for the CSV and all that stands behind it, for the sidecar."""
 

@@ -31,6 +31,7 @@ from bench.model import (
     Measurement,
     Meter,
     Record,
+    Refusal,
     Skip,
     Variant,
     Window,
@@ -154,7 +155,6 @@ class _Built:
     job: Job
     quanta: int
     """Quanta of one launch."""
-    check: Audit
 
 
 @dataclass
@@ -168,14 +168,15 @@ class _Run:
     context: Context
     observer: Observer
     rng: random.Random
-    built: dict[Variant, _Built] = field(default_factory=dict)
+    built: dict[int, _Built] = field(default_factory=dict)
+    """Jobs that are up, by the variant's place in the list."""
 
     @property
     def metered(self) -> bool:
         return self.meter.sensor.source != "none"
 
 
-def measure(  # noqa: PLR0913
+def measure(
     device: Device,
     variants: Sequence[Variant],
     build: Callable[[Device, Variant], Job],
@@ -185,38 +186,40 @@ def measure(  # noqa: PLR0913
     observer: Observer | None = None,
     *,
     seed: int | None = None,
-) -> Iterator[Measurement | Idle]:
+) -> Iterator[Measurement | Idle | Refusal]:
     """Run every variant ``timing.repeats`` times, interleaved (A B C, C B A, …), and yield each window as it ends.
 
     The meter must have been started. An idle baseline comes first and last where watts are read; the caller passes
-    both to :func:`finish` to settle the net columns.
+    both to :func:`finish` to settle the net columns. A variant that cannot run, or whose output is wrong, is refused
+    and the others go on.
 
     Raises:
         BenchError: a device failed. Windows yielded before it stand.
     """
     run = _Run(device, build, meter, timing, context, observer or Silent(), random.Random(seed))
     idle: Idle | None = None
-    skipped: set[Variant] = set()
-    rates: dict[Variant, list[float]] = {variant: [] for variant in variants}
+    refused: set[int] = set()
+    rates: list[list[float]] = [[] for _ in variants]
     rows = itertools.count(1)
+    places = range(len(variants))
     try:
         for repeat in range(1, timing.repeats + 1):
-            order = list(variants) if repeat % 2 else list(reversed(variants))
-            for variant in order:
-                if variant in skipped or _settled(rates[variant], timing):
+            for place in places if repeat % 2 else reversed(places):
+                variant = variants[place]
+                if place in refused or _settled(rates[place], timing):
                     continue
                 try:
-                    built = _bring_up(run, variant)
-                except Skip as reason:
-                    skipped.add(variant)
-                    run.observer.note(f"skipped {variant.label}: {reason}")
+                    built = _bring_up(run, place, variant)
+                except (Skip, _WrongOutput) as reason:
+                    refused.add(place)
+                    yield Refusal(variant, str(reason), wrong=isinstance(reason, _WrongOutput))
                     continue
                 if idle is None and run.metered and timing.idle_s:
                     # Here the context exists and the card is about to work: the baseline that its load stands on.
                     idle = _idle(run, "before")
                     yield idle
                 measurement = _window(run, variant, built, repeat, next(rows), idle)
-                rates[variant].append(measurement.record.rate_per_s)
+                rates[place].append(measurement.record.rate_per_s)
                 yield measurement
                 _make_room(run)
         if idle is not None:
@@ -250,24 +253,27 @@ def finish(records: Sequence[Record], before: Idle | None, after: Idle | None) -
 # steps
 
 
-def _bring_up(run: _Run, variant: Variant) -> _Built:
-    """Build and verify a job once; later repeats find it here unless memory was short."""
-    known = run.built.get(variant)
-    if known is not None:
-        return known
+class _WrongOutput(Exception):  # noqa: N818 - a state of affairs, turned into a Refusal
+    """A job's verification failed; the text holds its reasons."""
+
+
+def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
+    """Build, verify and size a job once; later repeats find it here unless memory was short."""
+    if place in run.built:
+        return run.built[place]
     run.observer.stage(variant, "build", None)
     job = run.build(run.device, variant)
     try:
         run.observer.stage(variant, "verify", None)
         check = job.verify()
-        built = _Built(job, quanta=1, check=check)
-        if check.ok:
-            built.quanta = _size_launch(job, run.timing.launch_s)
-            job.audit()
+        if not check.ok:
+            raise _WrongOutput("; ".join(check.reasons))
+        built = _Built(job, _size_launch(job, run.timing.launch_s))
+        job.audit()
     except BaseException:
         job.close()
         raise
-    run.built[variant] = built
+    run.built[place] = built
     return built
 
 
@@ -364,23 +370,17 @@ def _spread(values: Sequence[float]) -> float:
 def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, idle: Idle | None) -> Measurement:
     """One window: warm up, measure, audit, and put the row together."""
     timing, job = run.timing, built.job
-    steady = None
-    if built.check.ok:
-        steady = _warm_up(run, variant, built, first=repeat == 1)
-        # The audit judges the window alone, so what the warm-up found is judged apart and before.
-        warm = job.audit()
-        run.observer.stage(variant, f"window {repeat}/{timing.repeats}", timing.window_s)
-        state = run.meter.card_state()
-        started = datetime.now(UTC)
-        window = _work_for(run, built, timing.window_s, 0.0)
-        audit = job.audit()
-        if not warm.ok:
-            audit = replace(audit, ok=False, reasons=(*audit.reasons, *(f"warm-up: {r}" for r in warm.reasons)))
-    else:
-        raise BenchError(
-            f"{variant.label} on {run.device.label} gives a wrong result: {'; '.join(built.check.reasons)}",
-            "nothing was timed; report this with `bitwatt devices`, or leave this workload out",
-            exit_code=3,
+    steady = _warm_up(run, variant, built, first=repeat == 1)
+    # The window is judged by its own output alone; what the warm-up found is judged here, before.
+    warm = job.audit()
+    run.observer.stage(variant, f"window {repeat}/{timing.repeats}", timing.window_s)
+    state = run.meter.card_state()
+    started = datetime.now(UTC)
+    window = _work_for(run, built, timing.window_s, 0.0)
+    audit = job.audit()
+    if not warm.ok:
+        audit = replace(
+            audit, ok=False, reasons=(*audit.reasons, *(f"in the warm-up: {text}" for text in warm.reasons))
         )
     samples = run.meter.samples(window.start_ns, window.end_ns)
     joules = energy.measure(samples, window, run.meter.sensor)
@@ -435,7 +435,7 @@ def _close_all(run: _Run) -> None:
 # the row
 
 
-def _record(  # noqa: PLR0913
+def _record(
     run: _Run,
     variant: Variant,
     facts: Facts,
