@@ -1,0 +1,83 @@
+# bitwatt: `make bench` measures this machine, `make test` proves the harness. Each sets itself up.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= results
+CSV ?= $(wildcard results/*.csv)
+# More for `bitwatt run`, for example: make bench ARGS='--device cuda:1 --repeats 5'
+ARGS ?=
+# More for pip, for example: make bench PIP_ARGS='--no-index --find-links wheels'
+PIP_ARGS ?=
+# More for venv, for example: make bench VENV_ARGS=--system-site-packages (to use the box's own torch)
+VENV_ARGS ?=
+
+BIN := $(VENV)/bin
+BITWATT := $(BIN)/bitwatt
+
+# The NVIDIA driver tells which CuPy fits: CUDA 13 needs driver 580 or later.
+DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) | grep -oE '\b[0-9]{3}\.[0-9]+' | head -n 1 | cut -d. -f1)
+CUDA_EXTRA := $(if $(DRIVER),$(shell [ $(DRIVER) -ge 580 ] && echo cuda13 || echo cuda12))
+comma := ,
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test smoke compare report lint microbench sass results wheel clean setup setup-dev
+.DELETE_ON_ERROR:
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+bench: setup ## measure every accelerator here, else the CPU: a table, a CSV and a page
+	$(BITWATT) run --out $(OUT) $(ARGS)
+
+smoke: setup ## the same code path on the CPU in 1 s windows, labelled as such (for CI)
+	$(BITWATT) run --device cpu --smoke --out $(OUT) $(ARGS)
+
+test: setup-dev ## prove the harness (no GPU needed)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+lint: setup-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+microbench: setup-dev ## speed of the parts, as ratios in one run (pytest-benchmark)
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,stddev,rounds $(ARGS)
+
+compare: setup ## lay the CSVs under results/ (or CSV='a.csv b.csv') side by side
+	$(BITWATT) compare $(CSV) $(ARGS)
+
+report: setup ## one self-contained page from the CSVs under results/ (or CSV='a.csv b.csv')
+	$(BITWATT) report $(CSV) -o $(OUT)/report.html $(ARGS)
+
+sass: setup-dev ## clocks per hash that the CUDA kernels' machine code allows, for every architecture
+	$(BIN)/python -m bench.sass $(ARGS)
+
+results: setup ## write results/README.md anew from the CSVs there
+	$(BITWATT) results --write results
+
+wheel: setup-dev ## build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## remove what was built, never a result
+	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: $(VENV)/.runtime
+
+setup-dev: $(VENV)/.dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "bitwatt needs Python 3.11 or later; name one: make PYTHON=python3.12" >&2; exit 2; }
+	@command -v $${CC:-cc} >/dev/null || \
+	  { echo "bitwatt compiles its CPU kernels and finds no C compiler: apt install gcc libc6-dev" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV_ARGS) $(VENV) || \
+	  { rm -rf $(VENV); echo "no virtual environment could be made: apt install python3-venv" >&2; exit 2; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt bench/hatch_build.py | $(BIN)/python
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)$(comma)report],[report])'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev$(if $(CUDA_EXTRA),$(comma)$(CUDA_EXTRA))]'
+	@touch $@

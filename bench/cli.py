@@ -1,0 +1,426 @@
+"""The command ``bitwatt``: wires the rooms together. The only place that prints or exits.
+
+Nothing heavy is imported at the top: ``--help`` and ``compare`` never load a GPU stack.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from bench import __version__
+from bench.model import EXIT_INVALID, EXIT_OK, EXIT_USAGE, BenchError
+
+if TYPE_CHECKING:
+    from bench.devices import Choice
+    from bench.meters import MeterOptions
+    from bench.model import Device, Meter, Record
+    from bench.progress import TerminalObserver
+    from bench.workloads import Request
+
+EXIT_INTERRUPTED = 130
+EXIT_INTERNAL = 70
+
+app = typer.Typer(
+    name="bitwatt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What one card does at mining and at AI, from one run and one power meter.\n\n"
+    "Results go to stdout, progress and warnings to stderr. "
+    "Exit codes: 0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement.",
+)
+
+
+class _Streams:
+    """Where things are printed: data on stdout, talk on stderr."""
+
+    @property
+    def out(self) -> Console:
+        return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty(), width=_width(sys.stdout))
+
+    @property
+    def err(self) -> Console:
+        return Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=True)
+
+
+_streams = _Streams()
+
+
+def _width(stream: Any) -> int | None:
+    """A pipe has no width: a table must not be folded at 80 columns on its way into a file."""
+    return None if stream.isatty() else 240
+
+
+def _warn(message: str) -> None:
+    _streams.err.print(Text(f"warning: {message}", style="yellow"))
+
+
+def main() -> NoReturn:
+    """Entry point. Every error a user can cause is one sentence with the way out; no traceback reaches a user."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    code: int | str | None = EXIT_OK
+    try:
+        app()
+    except SystemExit as stop:
+        code = stop.code
+    except BenchError as error:
+        _streams.err.print(Text(f"bitwatt: {error}", style="bold red"))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        _streams.err.print("bitwatt: interrupted.")
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our stdout has gone (`| head`): nothing more to say to anyone.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 - the last door before the user
+        if os.environ.get("BITWATT_TRACEBACK"):
+            raise
+        _streams.err.print(
+            Text(
+                f"bitwatt: internal error ({type(error).__name__}: {error}). "
+                "To fix: run again with BITWATT_TRACEBACK=1 and report what it prints.",
+                style="bold red",
+            )
+        )
+        code = EXIT_INTERNAL
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _streams.err.print(f"bitwatt: cannot write to stdout ({(error.strerror or str(error)).lower()}).")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_USAGE
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """SIGTERM ends a run the way Ctrl-C does: meters closed, rows kept."""
+    raise KeyboardInterrupt
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"bitwatt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before a command."""
+
+
+class Layout(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+def _layout(json: bool, csv: bool, markdown: bool) -> Layout:
+    chosen = [layout for layout, on in ((Layout.JSON, json), (Layout.CSV, csv), (Layout.MARKDOWN, markdown)) if on]
+    if len(chosen) > 1:
+        raise BenchError(
+            f"stdout can hold one layout, not {' and '.join(chosen)}", "give one of --json, --csv, --markdown"
+        )
+    return chosen[0] if chosen else Layout.TABLE
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# devices
+
+
+@app.command("devices")
+def devices_command(
+    json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    meter: Annotated[str, typer.Option(help="Power source to try on each device.")] = "auto",
+) -> None:
+    """List what can be measured, and with which power sensor."""
+    from bench import devices, meters, render
+
+    found = [*devices.accelerators(), devices.cpu()]
+    lines = []
+    for device in found:
+        source = meters.open_meter(meter, device)
+        try:
+            lines.append((device, source.sensor))
+        finally:
+            source.close()
+    text = render.devices_json(lines) if json else render.devices_table(lines)
+    _print(text)
+
+
+def _print(thing: Any) -> None:
+    """Text goes out as it is; anything else is drawn by Rich."""
+    if isinstance(thing, str):
+        sys.stdout.write(thing if thing.endswith("\n") else thing + "\n")
+    else:
+        _streams.out.print(thing)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# run
+
+
+@app.command("run")
+def run_command(
+    device: Annotated[
+        str, typer.Option(help="auto (every accelerator, else the CPU), cuda, cuda:1, rocm, xpu, mps, musa, mlu, cpu.")
+    ] = "auto",
+    workload: Annotated[
+        str, typer.Option(help="Comma-separated: sha256d, scrypt, transformer.")
+    ] = "sha256d,scrypt,transformer",
+    shape: Annotated[
+        str | None, typer.Option(help="Comma-separated: tiny, llama3-8b, llama3-70b, mixtral-8x7b.")
+    ] = None,
+    shape_file: Annotated[Path | None, typer.Option(help="A TOML file with a model shape of your own.")] = None,
+    phase: Annotated[
+        str | None, typer.Option(help="Comma-separated: gemm, prefill, decode, train, mamf (best shape search).")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Comma-separated: fp32, tf32, fp16, bf16, fp8, int8.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Comma-separated batch sizes.")] = None,
+    seq: Annotated[str | None, typer.Option(help="Comma-separated tokens per sequence.")] = None,
+    detail: Annotated[bool, typer.Option(help="A row per matrix product, too.")] = False,
+    inputs: Annotated[
+        str | None, typer.Option(help="Comma-separated input data: normal, zeros, ones, structured.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the block (outside the timing).")] = False,
+    isa: Annotated[str | None, typer.Option(help="CPU path of the hash loops, for example avx2.")] = None,
+    engine: Annotated[str | None, typer.Option(help="portable: the hash loop in torch operations.")] = None,
+    prefer: Annotated[str | None, typer.Option(help="speed or efficiency: how the CUDA kernel is chosen.")] = None,
+    meter: Annotated[
+        str,
+        typer.Option(
+            help="auto, nvml[:UUID or index], rapl, amd, mthreads, 'command:…', replay:FILE, assume:WATTS, none."
+        ),
+    ] = "auto",
+    sensor_calibration: Annotated[
+        Path | None, typer.Option(help="A TOML file with gain and offset from a wattmeter of your own.")
+    ] = None,
+    window: Annotated[float | None, typer.Option(help="Seconds per window.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Windows per variant.")] = None,
+    quick: Annotated[bool, typer.Option(help="5 s windows, one each, labelled quick.")] = False,
+    smoke: Annotated[bool, typer.Option(help="The smallest set in 1 s windows, labelled smoke.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the CSV and its sidecar.")] = Path("results"),
+    host_label: Annotated[str | None, typer.Option(help="What the CSV calls this host; '' for nothing.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of inputs, headers and launch jitter.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Rows as a JSON list on stdout.")] = False,
+    csv: Annotated[str | None, typer.Option(help="'-': rows as CSV on stdout.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table in Markdown.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Measure: hash and multiply on each device under its power meter, one CSV row per window."""
+    from bench import devices, runner
+    from bench.workloads import MODULES, Request
+
+    if csv not in (None, "-"):
+        raise BenchError(f"--csv takes only '-' (stdout), not {csv!r}", "name the folder for files with --out")
+    layout = _layout(json, csv == "-", markdown)
+    if quick and smoke:
+        raise BenchError("--quick and --smoke exclude each other", "give one of them")
+    mode = "smoke" if smoke else "quick" if quick else "standard"
+    runner.timing(mode, metered=False, window_s=window, repeats=repeats)
+    workloads = _names(workload)
+    for name in workloads:
+        if name not in MODULES:
+            raise BenchError(f"there is no workload named {name!r}", f"choose from {', '.join(MODULES)}")
+    options = {
+        "isa": isa,
+        "engine": engine,
+        "prefer": prefer,
+        "compile": compiled or None,
+        "inputs": _names(inputs) or None,
+        "shape_file": shape_file,
+        "seed": seed,
+    }
+    request = Request(
+        shapes=_names(shape),
+        phases=_names(phase),
+        dtypes=_names(dtype),
+        batches=_numbers(batch, "--batch"),
+        seqs=_numbers(seq, "--seq"),
+        detail=detail,
+        smoke=smoke,
+        options={name: value for name, value in options.items() if value is not None},
+    )
+    choice = devices.choose(device)
+    if choice.warning:
+        _warn(choice.warning)
+    meter_options = _meter_options(meter, sensor_calibration)
+    records, wrong = _measure_all(
+        choice,
+        workloads,
+        request,
+        meter_options,
+        mode=mode,
+        window_s=window,
+        repeats=repeats,
+        out=out,
+        host_label=host_label,
+        seed=seed,
+        quiet=quiet,
+    )
+    _show_rows(records, layout)
+    if not records:
+        raise BenchError("nothing was measured", "see the reasons above", exit_code=EXIT_INVALID)
+    if wrong or not all(record.valid and record.verified for record in records):
+        raise typer.Exit(EXIT_INVALID)
+
+
+def _measure_all(
+    choice: Choice,
+    workloads: tuple[str, ...],
+    request: Request,
+    meter_options: MeterOptions,
+    *,
+    mode: str,
+    window_s: float | None,
+    repeats: int | None,
+    out: Path,
+    host_label: str | None,
+    seed: int,
+    quiet: bool,
+) -> tuple[list[Record], bool]:
+    """Measure each device in turn; returns all rows and whether any output was wrong."""
+    from bench import environment, meters, runner
+    from bench.progress import TerminalObserver
+
+    rows: list[Record] = []
+    wrong = False
+    for device in choice.devices:
+        source = meters.open_meter(meter_options.spec, device, calibration=meter_options.calibration)
+        try:
+            metered = source.sensor.source != "none"
+            if not metered and source.sensor.reason and not quiet:
+                _warn(f"no watts for {device.label}: {source.sensor.reason}")
+            timing = runner.timing(mode, metered=metered, window_s=window_s, repeats=repeats)
+            context = environment.context(choice.how, device, host_label=host_label)
+            with TerminalObserver(_streams.err, quiet=quiet) as observer:
+                done, bad = _measure_one(device, workloads, request, source, timing, context, out, seed, observer)
+        finally:
+            source.close()
+        rows += done
+        wrong = wrong or bad
+    return rows, wrong
+
+
+def _measure_one(
+    device: Device,
+    workloads: tuple[str, ...],
+    request: Request,
+    source: Meter,
+    timing: Any,
+    context: Any,
+    out: Path,
+    seed: int,
+    observer: TerminalObserver,
+) -> tuple[list[Record], bool]:
+    """Measure one device into one CSV and its sidecar."""
+    from bench import runner, store
+    from bench import workloads as tables
+    from bench.model import Idle, Job, Measurement, Refusal, Variant
+
+    variants = [variant for name in workloads for variant in tables.load(name).plan(device, request)]
+
+    def build(device: Device, variant: Variant) -> Job:
+        return tables.load(variant.workload).build(device, variant)
+
+    wrong = False
+    idles: dict[str, Idle] = {}
+    source.start()
+    with _keeping_rows(store.create(out, context.run_id)) as results:
+        sensor = results.sensor(source.sensor, source.card_state(), device)
+        for item in runner.measure(device, variants, build, source, timing, context, observer, seed=seed):
+            match item:
+                case Measurement():
+                    results.append(
+                        item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor
+                    )
+                case Idle():
+                    idles[item.when] = item
+                    results.idle(item.when, item.start_ns, item.end_ns, item.samples, sensor=sensor)
+                case Refusal():
+                    wrong = wrong or item.wrong
+                    word = "wrong result, not timed" if item.wrong else "skipped"
+                    observer.note(f"{word}: {item.variant.label}: {item.reason}")
+        settled = runner.finish(results.records, idles.get("before"), idles.get("after"))
+        results.replace_all(settled)
+        if results.records:
+            _streams.err.print(f"wrote {results.path} and {results.sidecar.name}")
+        return list(results.records), wrong
+
+
+@contextmanager
+def _keeping_rows(results: Any) -> Iterator[Any]:
+    """Close the store on every way out, and say on Ctrl-C or an error which rows are safe."""
+    try:
+        with results:
+            yield results
+    except (KeyboardInterrupt, BenchError):
+        count = len(results.records)
+        if count:
+            _streams.err.print(f"{count} row{'s are' if count > 1 else ' is'} safe in {results.path}")
+        else:
+            results.discard()
+        raise
+
+
+def _show_rows(records: list[Record], layout: Layout) -> None:
+    from bench import render, store
+
+    match layout:
+        case Layout.JSON:
+            _print(store.to_json(records))
+        case Layout.CSV:
+            _print(store.to_csv(records))
+        case Layout.MARKDOWN if records:
+            _print(render.rows_markdown(records))
+        case Layout.TABLE if records:
+            _print(render.rows_table(records))
+            for line in render.row_notes(records):
+                _streams.err.print(line)
+
+
+def _meter_options(spec: str, calibration: Path | None) -> MeterOptions:
+    from bench.meters import MeterOptions
+
+    return MeterOptions(spec, calibration)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """``a, b`` → ``('a', 'b')``; None → ``()``."""
+    return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
+
+
+def _numbers(text: str | None, option: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in _names(text))
+    except ValueError:
+        raise BenchError(
+            f"{option} {text!r} is not a list of whole numbers", f"use for example {option} 1,16"
+        ) from None
+    if any(number < 1 for number in numbers):
+        raise BenchError(f"{option} {text!r} has a number below 1", "use whole numbers from 1")
+    return numbers
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""A workload of known rate: stands in for hardware, so that the way from command line to CSV can be asserted.
+
+A quantum is 1 ms of sleep and 1e6 hashes. What goes wrong is said through ``FAKE_FAULT`` in the environment:
+``verify``, ``audit``, ``build``, ``skip``, ``device`` (fails in the third window) or ``crash`` (a bug of ours).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from bench.model import Audit, BenchError, Device, Facts, Skip, Variant
+from bench.workloads import Request
+
+WORK_PER_QUANTUM = 1e6
+QUANTUM_S = 1e-3
+
+
+def plan(device: Device, request: Request) -> list[Variant]:
+    names = request.shapes or ("one",)
+    return [Variant("fake", shape=name) for name in names]
+
+
+def build(device: Device, variant: Variant) -> FakeJob:
+    fault = os.environ.get("FAKE_FAULT")
+    if fault == "skip" and variant.shape == "big":
+        raise Skip("big needs 9 GiB and 1 GiB is free", "choose a smaller shape")
+    if fault == "build":
+        raise BenchError("the device is out of memory", "close other programs")
+    return FakeJob(variant, fault)
+
+
+class FakeJob:
+    alive = 0
+
+    def __init__(self, variant: Variant, fault: str | None) -> None:
+        self.facts = Facts(
+            implementation="fake-1",
+            work_unit="hash",
+            work_per_quantum=WORK_PER_QUANTUM,
+            tokens_per_quantum=2.0,
+            bytes_per_quantum=1e3,
+            peak_work_per_s=2e9,
+            peak_bytes_per_s=1e7,
+            peak_source="made up",
+            memory_bytes=1 << 20,
+        )
+        self.variant = variant
+        self.fault = fault
+        self.launched = 0
+        self.audits = 0
+        self.pending_s = 0.0
+        FakeJob.alive += 1
+
+    def verify(self) -> Audit:
+        wrong = self.fault == "verify" and self.variant.shape != "good"
+        return Audit(ok=not wrong, reasons=("the sum is off by one",) if wrong else ())
+
+    def launch(self, quanta: int) -> None:
+        assert quanta >= 1
+        self.launched += quanta
+        self.pending_s += quanta * QUANTUM_S
+
+    def sync(self) -> None:
+        pending, self.pending_s = self.pending_s, 0.0
+        time.sleep(pending)
+
+    def audit(self) -> Audit:
+        self.audits += 1
+        if self.fault == "device" and self.audits >= 4:
+            raise BenchError("the device fell off the bus", "reseat it", exit_code=3)
+        if self.fault == "crash" and self.audits >= 4:
+            raise ZeroDivisionError("a bug")
+        wrong = self.fault == "audit" and self.audits == 3
+        return Audit(ok=not wrong, reasons=("a share does not hash; by nonce",) if wrong else ())
+
+    def close(self) -> None:
+        if self.variant is not None:
+            FakeJob.alive -= 1
+            self.variant = None
