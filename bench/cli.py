@@ -23,7 +23,6 @@ from bench.model import EXIT_INVALID, EXIT_OK, EXIT_USAGE, BenchError
 
 if TYPE_CHECKING:
     from bench.devices import Choice
-    from bench.meters import MeterOptions
     from bench.model import Device, Meter, Record
     from bench.progress import TerminalObserver
     from bench.workloads import Request
@@ -84,7 +83,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`): nothing more to say to anyone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:  # noqa: BLE001 - the last door before the user
+    except Exception as error:
         if os.environ.get("BITWATT_TRACEBACK"):
             raise
         _streams.err.print(
@@ -264,12 +263,12 @@ def run_command(
     choice = devices.choose(device)
     if choice.warning:
         _warn(choice.warning)
-    meter_options = _meter_options(meter, sensor_calibration)
     records, wrong = _measure_all(
         choice,
         workloads,
         request,
-        meter_options,
+        meter,
+        sensor_calibration,
         mode=mode,
         window_s=window,
         repeats=repeats,
@@ -289,7 +288,8 @@ def _measure_all(
     choice: Choice,
     workloads: tuple[str, ...],
     request: Request,
-    meter_options: MeterOptions,
+    meter_spec: str,
+    calibration: Path | None,
     *,
     mode: str,
     window_s: float | None,
@@ -306,10 +306,10 @@ def _measure_all(
     rows: list[Record] = []
     wrong = False
     for device in choice.devices:
-        source = meters.open_meter(meter_options.spec, device, calibration=meter_options.calibration)
+        source = meters.open_meter(meter_spec, device)
         try:
-            metered = source.sensor.source != "none"
-            if not metered and source.sensor.reason and not quiet:
+            metered = runner.reads_watts(source.sensor)
+            if source.sensor.reason and not quiet:
                 _warn(f"no watts for {device.label}: {source.sensor.reason}")
             timing = runner.timing(mode, metered=metered, window_s=window_s, repeats=repeats)
             context = environment.context(choice.how, device, host_label=host_label)
@@ -362,7 +362,8 @@ def _measure_one(
                     word = "wrong result, not timed" if item.wrong else "skipped"
                     observer.note(f"{word}: {item.variant.label}: {item.reason}")
         settled = runner.finish(results.records, idles.get("before"), idles.get("after"))
-        results.replace_all(settled)
+        for number, record in enumerate(settled, start=1):
+            results.replace(number, record)
         if results.records:
             _streams.err.print(f"wrote {results.path} and {results.sidecar.name}")
         return list(results.records), wrong
@@ -379,7 +380,7 @@ def _keeping_rows(results: Any) -> Iterator[Any]:
         if count:
             _streams.err.print(f"{count} row{'s are' if count > 1 else ' is'} safe in {results.path}")
         else:
-            results.discard()
+            results.sidecar.unlink(missing_ok=True)
         raise
 
 
@@ -397,12 +398,6 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
             _print(render.rows_table(records))
             for line in render.row_notes(records):
                 _streams.err.print(line)
-
-
-def _meter_options(spec: str, calibration: Path | None) -> MeterOptions:
-    from bench.meters import MeterOptions
-
-    return MeterOptions(spec, calibration)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ from bench.model import (
     Meter,
     Record,
     Refusal,
+    Sensor,
     Skip,
     Variant,
     Window,
@@ -108,6 +109,11 @@ def timing(mode: str, *, metered: bool, window_s: float | None = None, repeats: 
     )
 
 
+def reads_watts(sensor: Sensor) -> bool:
+    """Whether a sensor is really read: neither absent nor a number that the user vouched for."""
+    return sensor.source not in ("none", "assumed")
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every row of a run says of itself: the identity columns and the library versions."""
@@ -173,7 +179,7 @@ class _Run:
 
     @property
     def metered(self) -> bool:
-        return self.meter.sensor.source != "none"
+        return reads_watts(self.meter.sensor)
 
 
 def measure(
@@ -329,7 +335,10 @@ def _warm_up(run: _Run, variant: Variant, built: _Built, *, first: bool) -> bool
         done += window.seconds
         built.quanta = _corrected(built, window, timing.launch_s)
         latest = run.meter.latest()
-        power = energy.mean_power(run.meter.samples(window.start_ns, window.end_ns), window) if run.metered else None
+        power = None
+        if run.metered:
+            samples = run.meter.samples(window.start_ns, window.end_ns)
+            power = energy.measure(samples, window, run.meter.sensor).power_mean_w
         blocks.append((window.work / window.seconds, power, latest.temperature_c if latest else None))
         if done < timing.warmup_min_s:
             continue
