@@ -216,6 +216,29 @@ class Sensor:
     uncertainty_source: str | None = None
     reason: str | None = None
     """Why there are no watts, and what to do, when there are none."""
+    name: str | None = None
+    """Card or zone as its vendor names it."""
+    poll_s: float | None = None
+    """Interval at which the sampler polls."""
+    assumed_w: float | None = None
+    """The user's own figure (``--assume-watts``), with the source ``assumed``."""
+    calibration_gain: float = 1.0
+    calibration_offset_w: float = 0.0
+    """From a wattmeter of the user's: reading = gain × true watts + offset. Samples stay raw; energy is corrected."""
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds by which a held reading trails the power it tells of.
+
+        Half of what it averages over, half of the update period for which it is held, half of a poll.
+        """
+        period_s = self.power_period_s or 0.0
+        looked_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
+        return looked_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
+
+
+DEVICE_LOST = "device lost"
+"""Beginning of a sample's error after which no further reading can come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +256,8 @@ class Sample:
     """Active clocks-event reasons by name, for example ``sw_power_cap``, ``hw_thermal``."""
     missing: bool = False
     error: str | None = None
+    throttle_ns: tuple[tuple[str, int], ...] = ()
+    """Cumulative nanoseconds per clocks-event reason since the driver was loaded, where the driver counts them."""
 
 
 @dataclass(frozen=True, slots=True)

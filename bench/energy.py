@@ -1,0 +1,422 @@
+"""From samples and a window to joules with their uncertainty. Pure: no device, no clock, no file.
+
+The counter is primary, read at its ticks; the integrated samples are the check (docs/method.md). Two figures of
+uncertainty are kept apart: what falls with longer windows (timing, ticks, sampling), and the sensor's own gain and
+offset, which does not. Where the joules cannot be known they are None, with the reasons why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from bench.model import DEVICE_LOST, Energy, Sample, Sensor, Window
+
+CROSSCHECK_WARN = 0.02
+CROSSCHECK_INVALID = 0.05
+"""Counter and integrated samples apart by these shares warn and invalidate; this project's own thresholds."""
+MISSING_SHARE_MAX = 0.01
+"""Failed reads beyond this share of a window's polls leave its energy unknown."""
+GAP_MIN_S = 0.5
+"""A stretch without a good sample may last this long, or five polls, whichever is longer."""
+FROZEN_MIN_S = 1.0
+FROZEN_PERIODS = 5
+"""A counter that stands still for this many update periods, and this long, is frozen."""
+EDGE_S = 0.5
+"""Stretch inside the window whose mean power fills the time between the window's edge and the nearest tick."""
+UNKNOWN_DUTY = 0.25
+"""The worst published share of time during which a sensor looks."""
+NORMAL_95 = 1.96
+INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
+"""Clocks-event reasons under which a window does not show what the card can do. A software power cap is normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Joules of a window as one method sees them, with the 95% half-width from timing and sampling."""
+
+    joules: float
+    uncertainty_j: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One update of a counter: it happened at ``t_ns`` ± ``half_ns``, and showed ``counter_j`` from then on."""
+
+    t_ns: float
+    half_ns: float
+    counter_j: float
+
+
+def ticks(samples: Sequence[Sample], period_s: float | None) -> list[Tick]:
+    """Updates of the counter between consecutive good samples.
+
+    The last update before a sample lies after the sample before it, and no further back than one period.
+    """
+    found: list[Tick] = []
+    before: Sample | None = None
+    for sample in samples:
+        if sample.counter_j is None:
+            continue
+        if before is not None and sample.counter_j != before.counter_j:
+            span_ns = float(sample.t_ns - before.t_ns)
+            if period_s is not None:
+                span_ns = min(span_ns, period_s * 1e9)
+            found.append(Tick(sample.t_ns - span_ns / 2, span_ns / 2, sample.counter_j))
+        before = sample
+    return found
+
+
+def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy:
+    """Energy of one window.
+
+    Args:
+        samples: oldest first, with some before and after the window (as :meth:`Meter.samples` gives them).
+        window: the timed stretch, on the samples' clock.
+        sensor: what the power source is; ``source`` ``none`` gives no joules, ``assumed`` the user's watts.
+
+    Returns:
+        Joules with both uncertainties, or None with ``invalid_reasons``. A throttled window keeps its joules and is
+        flagged. Without a sensor the joules are None and nothing is invalid: the warning says why.
+    """
+    if window.end_ns <= window.start_ns:
+        raise ValueError("a window must end after it starts")
+    if sensor.source == "none":
+        return Energy(None, None, None, warnings=(sensor.reason,) if sensor.reason else ())
+    if sensor.source == "assumed" and sensor.assumed_w is not None:
+        watts = sensor.assumed_w
+        return Energy(watts * window.seconds, "assumed", sensor.scope, power_mean_w=watts)
+    if sensor.reason is not None:
+        return Energy(None, None, sensor.scope, invalid_reasons=(sensor.reason,))
+
+    ordered = sorted(samples, key=lambda sample: sample.t_ns)
+    conditions = _conditions(ordered, window)
+    warnings, invalid = _judge_samples(ordered, window, sensor)
+    if invalid:
+        return replace(conditions, scope=sensor.scope, warnings=warnings, invalid_reasons=invalid)
+
+    counted = counter_joules(ordered, window, sensor) if sensor.counter else None
+    integrated = integrated_joules(ordered, window, sensor)
+    best = counted or integrated
+    if best is None:
+        reason = "too few samples to tell the energy of the window"
+        return replace(conditions, scope=sensor.scope, warnings=warnings, invalid_reasons=(reason,))
+    if sensor.counter and counted is None:
+        warnings += ("the window holds too few updates of the energy counter: power samples were integrated",)
+
+    ratio = None
+    if counted is not None and integrated is not None and sensor.power_field is not None and integrated.joules > 0:
+        ratio = counted.joules / integrated.joules
+        verdict = _crosscheck(counted, integrated)
+        warnings += verdict[0]
+        invalid += verdict[1]
+    warned, flagged = _judge_throttling(conditions)
+    joules = _calibrated(best.joules, window, sensor)
+    return replace(
+        conditions,
+        joules=joules,
+        method="counter" if counted is not None else "integrated",
+        scope=sensor.scope,
+        uncertainty_j=best.uncertainty_j / sensor.calibration_gain,
+        sensor_uncertainty_j=_sensor_uncertainty_j(joules, window, sensor),
+        crosscheck_ratio=ratio,
+        power_mean_w=joules / window.seconds,
+        power_p95_w=_calibrated_w(conditions.power_p95_w, sensor),
+        warnings=warnings + warned,
+        invalid_reasons=invalid + flagged,
+    )
+
+
+def idle_power(
+    samples: Sequence[Sample], start_ns: int, end_ns: int, sensor: Sensor
+) -> tuple[float | None, float | None]:
+    """Mean watts of an idle stretch and their 95% half-width from timing and sampling; (None, None) if unknown."""
+    window = Window(start_ns, end_ns, launches=0, work=0.0)
+    energy = measure(samples, window, sensor)
+    if energy.joules is None:
+        return None, None
+    uncertainty_w = None if energy.uncertainty_j is None else energy.uncertainty_j / window.seconds
+    return energy.joules / window.seconds, uncertainty_w
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the counter
+
+
+def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Estimate | None:
+    """Joules by the counter: the difference between its first and last tick inside the window, and the power beside
+    each edge times the time left over there. None with fewer than two ticks inside.
+    """
+    inside = [tick for tick in ticks(samples, sensor.counter_period_s) if window.start_ns <= tick.t_ns <= window.end_ns]
+    if len(inside) < 2:
+        return None
+    first, last = inside[0], inside[-1]
+    start_w, start_spread_w = _edge_power(inside)
+    end_w, end_spread_w = _edge_power(inside[::-1])
+    start_s = (first.t_ns - window.start_ns) / 1e9
+    end_s = (window.end_ns - last.t_ns) / 1e9
+    joules = last.counter_j - first.counter_j + start_w * start_s + end_w * end_s
+    parts = [
+        # a tick's moment is uniform within its half-width
+        start_w * first.half_ns / 1e9 / math.sqrt(3) * NORMAL_95,
+        end_w * last.half_ns / 1e9 / math.sqrt(3) * NORMAL_95,
+        start_spread_w * start_s,
+        end_spread_w * end_s,
+        sensor.counter_resolution_j or 0.0,
+        _part_time_j(samples, window, sensor, inside),
+    ]
+    return Estimate(joules, math.hypot(*parts))
+
+
+def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
+    """Mean watts over the ticks within EDGE_S of the first one given, and the 95% spread of single steps."""
+    origin = inside[0]
+    near = [tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= EDGE_S * 1e9]
+    if len(near) < 2:
+        near = list(inside[:2])
+    mean_w = (near[-1].counter_j - origin.counter_j) / ((near[-1].t_ns - origin.t_ns) / 1e9)
+    half = near[: max(2, len(near) // 2 + 1)]
+    early_w = (half[-1].counter_j - origin.counter_j) / ((half[-1].t_ns - origin.t_ns) / 1e9)
+    return mean_w, 2 * abs(early_w - mean_w)
+
+
+def _part_time_j(samples: Sequence[Sample], window: Window, sensor: Sensor, inside: Sequence[Tick]) -> float:
+    """95% half-width from what the sensor did not see: it looks during ``duty`` of each period.
+
+    The scatter of neighbouring readings (so that drift does not count) tells how much one look differs from
+    another; the unseen share of it averages out over the updates. A load that repeats in step with the sensor's
+    period cannot be seen this way: docs/method.md.
+    """
+    duty = UNKNOWN_DUTY if sensor.duty is None else sensor.duty
+    if duty >= 1.0:
+        return 0.0
+    scatter_w, updates = _scatter(samples, window, sensor)
+    if updates < 2:
+        steps = [
+            (later.counter_j - earlier.counter_j) / ((later.t_ns - earlier.t_ns) / 1e9)
+            for earlier, later in pairwise(inside)
+        ]
+        scatter_w, updates = _neighbour_scatter(steps), len(steps)
+    return NORMAL_95 * scatter_w * math.sqrt((1 - duty) / max(1, updates)) * window.seconds
+
+
+def _scatter(samples: Sequence[Sample], window: Window, sensor: Sensor) -> tuple[float, int]:
+    """Standard deviation of one look in watts, from neighbouring readings inside the window, and their number."""
+    if sensor.power_field is None:
+        return 0.0, 0
+    period_s = sensor.power_period_s or sensor.poll_s or 0.1
+    readings = [sample.power_w for sample in _within(samples, window) if sample.power_w is not None]
+    distinct = [now for before, now in zip([None, *readings], readings, strict=False) if now != before]
+    updates = max(1, round(window.seconds / period_s))
+    # a reading that repeated itself is an update too, with no difference to the one before
+    squares = sum((later - earlier) ** 2 for earlier, later in pairwise(distinct))
+    deviation_w = math.sqrt(squares / (2 * max(1, updates - 1)))
+    if sensor.averaging_s:
+        # neighbouring averages share all but one look, so one look scatters by their number times more
+        deviation_w *= max(1.0, sensor.averaging_s / period_s)
+    return deviation_w, len(readings)
+
+
+def _neighbour_scatter(values: Sequence[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    squares = sum((later - earlier) ** 2 for earlier, later in pairwise(values))
+    return math.sqrt(squares / (2 * (len(values) - 1)))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# integrated samples
+
+
+def integrated_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Estimate | None:
+    """Joules by power samples: each held until the next, clipped to the window moved by the sensor's lag.
+
+    A reading tells of the time before it, so the held readings of the window are found one lag later. None
+    without a power reading.
+    """
+    good = [sample for sample in samples if sample.power_w is not None and not sample.missing]
+    if not good:
+        return None
+    lag_ns = sensor.lag_s * 1e9
+    start_ns, end_ns = window.start_ns + lag_ns, window.end_ns + lag_ns
+    joules = 0.0
+    for sample, following in zip(good, [*good[1:], None], strict=True):
+        from_ns = start_ns if sample is good[0] else max(start_ns, float(sample.t_ns))
+        to_ns = end_ns if following is None else min(end_ns, float(following.t_ns))
+        if to_ns > from_ns and sample.power_w is not None:
+            joules += sample.power_w * (to_ns - from_ns) / 1e9
+    period_s, poll_s, averaging_s = sensor.power_period_s or 0.0, sensor.poll_s or 0.0, sensor.averaging_s or 0.0
+    # when an update falls and what it looked at are known to half a period and a poll; an average smears an edge
+    blur_s = period_s / 2 + poll_s / 2 + averaging_s / 8
+    around_ns = (averaging_s + 2 * period_s + 2 * poll_s) * 1e9
+    duty = UNKNOWN_DUTY if sensor.duty is None else sensor.duty
+    scatter_w, _ = _scatter(samples, window, sensor)
+    updates = max(1.0, window.seconds / period_s) if period_s else 1.0
+    parts = [
+        _swing_w(good, window.start_ns - around_ns, window.start_ns + around_ns) * blur_s,
+        _swing_w(good, window.end_ns - around_ns, window.end_ns + around_ns) * blur_s,
+        NORMAL_95 * scatter_w * math.sqrt((1 - duty) / updates) * window.seconds,
+    ]
+    return Estimate(joules, math.hypot(*parts))
+
+
+def _swing_w(samples: Iterable[Sample], start_ns: float, end_ns: float) -> float:
+    """Highest less lowest reading near one edge."""
+    watts = [sample.power_w for sample in samples if start_ns <= sample.t_ns <= end_ns and sample.power_w is not None]
+    return max(watts) - min(watts) if watts else 0.0
+
+
+def _crosscheck(counted: Estimate, integrated: Estimate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Warnings and reasons from the two figures. What their own uncertainties explain is no disagreement."""
+    apart_j = abs(counted.joules - integrated.joules)
+    if apart_j <= math.hypot(counted.uncertainty_j, integrated.uncertainty_j):
+        return (), ()
+    share = apart_j / integrated.joules
+    text = f"energy counter and power samples are {share:.1%} apart"
+    if share > CROSSCHECK_INVALID:
+        return (), (text,)
+    return ((text,), ()) if share > CROSSCHECK_WARN else ((), ())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the sensor's own error
+
+
+def _calibrated(joules: float, window: Window, sensor: Sensor) -> float:
+    return (joules - sensor.calibration_offset_w * window.seconds) / sensor.calibration_gain
+
+
+def _calibrated_w(watts: float | None, sensor: Sensor) -> float | None:
+    return None if watts is None else (watts - sensor.calibration_offset_w) / sensor.calibration_gain
+
+
+def _sensor_uncertainty_j(joules: float, window: Window, sensor: Sensor) -> float | None:
+    if sensor.gain_uncertainty is None and sensor.offset_uncertainty_w is None:
+        return None
+    return math.hypot((sensor.gain_uncertainty or 0.0) * joules, (sensor.offset_uncertainty_w or 0.0) * window.seconds)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# what the samples say about the window
+
+
+def _within(samples: Iterable[Sample], window: Window) -> list[Sample]:
+    return [sample for sample in samples if window.start_ns <= sample.t_ns <= window.end_ns]
+
+
+def _judge_samples(
+    samples: Sequence[Sample], window: Window, sensor: Sensor
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Warnings, and the reasons why the joules of this window cannot be known."""
+    inside = _within(samples, window)
+    missing = [sample for sample in inside if sample.missing]
+    good = [sample for sample in samples if not sample.missing]
+    warnings: list[str] = []
+    invalid: list[str] = []
+    lost = next((sample for sample in missing if (sample.error or "").startswith(DEVICE_LOST)), None)
+    if lost is not None:
+        invalid.append(f"{lost.error}, {(lost.t_ns - window.start_ns) / 1e9:.1f} s into the window")
+    elif missing:
+        text = f"{len(missing)} of {len(inside)} sensor reads failed ({missing[0].error})"
+        (invalid if len(missing) > MISSING_SHARE_MAX * len(inside) else warnings).append(text)
+    gap_s = _longest_gap_s([sample.t_ns for sample in good], window)
+    if not invalid and gap_s > max(GAP_MIN_S, 5 * (sensor.poll_s or 0.0)):
+        invalid.append(f"the sensor gave no sample for {gap_s:.1f} s of the window")
+    if sensor.counter and not invalid:
+        fault = _counter_fault(good, window, sensor)
+        if fault is not None:
+            invalid.append(fault)
+    return tuple(warnings), tuple(invalid)
+
+
+def _longest_gap_s(times_ns: Sequence[int], window: Window) -> float:
+    """Longest part of the window between two neighbouring moments, or between one and the window's edge."""
+    marks = [window.start_ns, *(t for t in times_ns if window.start_ns < t < window.end_ns), window.end_ns]
+    return max(later - earlier for earlier, later in pairwise(marks)) / 1e9
+
+
+def _counter_fault(good: Sequence[Sample], window: Window, sensor: Sensor) -> str | None:
+    """A counter that went backward or stood still while the card drew power."""
+    reach_ns = 2 * (sensor.counter_period_s or 0.0) * 1e9
+    near = [
+        sample
+        for sample in good
+        if sample.counter_j is not None and window.start_ns - reach_ns <= sample.t_ns <= window.end_ns + reach_ns
+    ]
+    for earlier, later in pairwise(near):
+        if earlier.counter_j is not None and later.counter_j is not None and later.counter_j < earlier.counter_j:
+            return (
+                f"the energy counter went backward ({earlier.counter_j:.3f} J to {later.counter_j:.3f} J):"
+                " the driver was reloaded or the card reset"
+            )
+    longest_s = max(FROZEN_MIN_S, FROZEN_PERIODS * (sensor.counter_period_s or 0.0))
+    changes = [tick.t_ns for tick in ticks(good, sensor.counter_period_s)]
+    still_s = _longest_gap_s([int(t_ns) for t_ns in changes], window)
+    if still_s > longest_s:
+        return f"the energy counter stood still for {still_s:.1f} s (frozen)"
+    return None
+
+
+def _conditions(samples: Sequence[Sample], window: Window) -> Energy:
+    """The window's samples told as conditions, with no joules yet."""
+    inside = _within(samples, window)
+    good = [sample for sample in inside if not sample.missing]
+
+    def present(pick: Callable[[Sample], float | None]) -> list[float]:
+        return [value for value in map(pick, good) if value is not None]
+
+    def mean(values: list[float]) -> float | None:
+        return math.fsum(values) / len(values) if values else None
+
+    watts = sorted(present(lambda sample: sample.power_w))
+    temperatures = present(lambda sample: sample.temperature_c)
+    reasons = dict.fromkeys(name for sample in good for name in sample.throttle)
+    throttle_s = _throttle_s(good, window)
+    for name, _ in _throttle_growth(good):
+        reasons.setdefault(name)
+    return Energy(
+        None,
+        None,
+        None,
+        sample_count=len(inside),
+        samples_missing=len(inside) - len(good),
+        power_p95_w=watts[math.ceil(0.95 * len(watts)) - 1] if watts else None,
+        temperature_start_c=temperatures[0] if temperatures else None,
+        temperature_end_c=temperatures[-1] if temperatures else None,
+        temperature_max_c=max(temperatures, default=None),
+        sm_clock_mhz_mean=mean(present(lambda sample: sample.sm_clock_mhz)),
+        mem_clock_mhz_mean=mean(present(lambda sample: sample.mem_clock_mhz)),
+        throttle_reasons=tuple(reasons),
+        throttle_s=throttle_s,
+    )
+
+
+def _throttle_growth(good: Sequence[Sample]) -> list[tuple[str, float]]:
+    """Seconds by which each cumulative counter of an invalidating reason grew between the first and last sample."""
+    counted = [dict(sample.throttle_ns) for sample in good if sample.throttle_ns]
+    if len(counted) < 2:
+        return []
+    first, last = counted[0], counted[-1]
+    growth = [(name, (last[name] - first[name]) / 1e9) for name in last if name in first and name in INVALIDATING]
+    return [(name, seconds) for name, seconds in growth if seconds > 0]
+
+
+def _throttle_s(good: Sequence[Sample], window: Window) -> float | None:
+    """Seconds under a reason that invalidates: by the driver's own counters where it has them, else by samples."""
+    if not good:
+        return None
+    held_ns = 0
+    for sample, following in zip(good, [*good[1:], None], strict=True):
+        if INVALIDATING.intersection(sample.throttle):
+            held_ns += (window.end_ns if following is None else following.t_ns) - sample.t_ns
+    counted_s = max((seconds for _, seconds in _throttle_growth(good)), default=0.0)
+    return max(counted_s, held_ns / 1e9)
+
+
+def _judge_throttling(conditions: Energy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    active = [name for name in conditions.throttle_reasons if name in INVALIDATING]
+    if not active:
+        return (), ()
+    return (), (f"the card was throttled ({', '.join(active)}) for {conditions.throttle_s or 0.0:.2f} s",)

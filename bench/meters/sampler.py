@@ -1,0 +1,335 @@
+"""The sampler: a process of its own that polls one power source and streams samples to the run.
+
+A workload that holds the interpreter lock, or keeps every core busy, cannot starve it, and no vendor
+library is ever called from the workload's process. The child talks JSON lines: first what the sensor is,
+then one line per sample. It ends when told to, and also when its parent dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.model import BenchError, CardState, Sample, Sensor
+
+POLL_S = 0.05
+"""Default poll interval. Faster polling makes some NVML versions answer 0 or not-supported."""
+START_TIMEOUT_S = 20.0
+NICENESS = -5
+PIPE_BYTES = 1 << 20
+"""Room for some five minutes of samples, should the parent be too busy to read them."""
+SETTLE_MARGIN_S = 0.25
+
+READERS: Mapping[str, str] = {
+    "nvml": "bench.meters.nvml",
+    "rapl": "bench.meters.rapl",
+}
+"""Power source → module with ``open_reader(**arguments) -> Reader``. Loaded in the child only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one poll saw. ``t_ns`` is the monotonic clock midway through the power and counter reads."""
+
+    t_ns: int
+    power_w: float | None = None
+    counter_j: float | None = None
+    temperature_c: float | None = None
+    sm_clock_mhz: float | None = None
+    mem_clock_mhz: float | None = None
+    throttle: tuple[str, ...] = ()
+    throttle_ns: tuple[tuple[str, int], ...] = ()
+    error: str | None = None
+    """Set where a power or counter read failed; the sample then counts as missing."""
+
+
+class Reader(Protocol):
+    """One opened power source inside the sampler's process."""
+
+    sensor: Sensor
+
+    def read(self) -> Reading:
+        """Poll once. A failed read is a :class:`Reading` with its ``error``, never an exception."""
+
+    def card_state(self) -> CardState:
+        """Settings of the card as they are now."""
+
+    def close(self) -> None:
+        """Release the vendor library."""
+
+
+def settle_s(sensor: Sensor) -> float:
+    """Seconds after a moment until the samples that tell of it have arrived."""
+    poll_s = sensor.poll_s or POLL_S
+    return max(sensor.lag_s, 1.5 * (sensor.counter_period_s or 0.0)) + 2 * poll_s
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the child
+
+
+class _Outbox:
+    """Lines for the parent. Never blocks the polling: what the pipe cannot take yet waits here."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._waiting: deque[bytes] = deque()
+
+    def put(self, message: object) -> None:
+        self._waiting.append(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        self.flush()
+
+    def flush(self) -> None:
+        while self._waiting:
+            line = self._waiting[0]
+            try:
+                written = os.write(self._descriptor, line)
+            except BlockingIOError:
+                return
+            if written < len(line):
+                self._waiting[0] = line[written:]
+            else:
+                self._waiting.popleft()
+
+
+def _row(reading: Reading) -> list[object]:
+    return [
+        reading.t_ns,
+        reading.power_w,
+        reading.counter_j,
+        reading.temperature_c,
+        reading.sm_clock_mhz,
+        reading.mem_clock_mhz,
+        reading.throttle,
+        reading.throttle_ns,
+        reading.error,
+    ]
+
+
+def _sample(row: list[Any]) -> Sample:
+    t_ns, power_w, counter_j, temperature_c, sm_mhz, mem_mhz, throttle, throttle_ns, error = row
+    return Sample(
+        t_ns=t_ns,
+        power_w=power_w,
+        counter_j=counter_j,
+        temperature_c=temperature_c,
+        sm_clock_mhz=sm_mhz,
+        mem_clock_mhz=mem_mhz,
+        throttle=tuple(throttle),
+        missing=error is not None,
+        error=error,
+        throttle_ns=tuple((name, ns) for name, ns in throttle_ns),
+    )
+
+
+def _poll(reader: Reader, outbox: _Outbox, poll_s: float, parent: int) -> None:
+    """Poll until the parent closes stdin, asks to stop, or dies."""
+    commands = sys.stdin.fileno()
+    waiting = b""
+    sampling = False
+    due_s = time.monotonic()
+    while os.getppid() == parent:
+        timeout_s = max(0.0, due_s - time.monotonic()) if sampling else 1.0
+        if select.select([commands], [], [], timeout_s)[0]:
+            chunk = os.read(commands, 4096)
+            if not chunk:
+                return
+            waiting += chunk
+            *lines, waiting = waiting.split(b"\n")
+            for line in lines:
+                if line == b"stop":
+                    return
+                if line == b"start":
+                    sampling, due_s = True, time.monotonic()
+                if line == b"card":
+                    outbox.put({"card": asdict(reader.card_state())})
+            continue
+        outbox.flush()
+        if sampling:
+            outbox.put(_row(reader.read()))
+            # A late poll is not made up for: two reads in quick succession tell nothing new.
+            due_s = max(due_s + poll_s, time.monotonic())
+
+
+def child_main(argument: str) -> int:
+    """Run the sampler's process: ``argument`` is JSON with source, arguments, poll_s and parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when measuring ends
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    options = json.loads(argument)
+    outbox = _Outbox(sys.stdout.fileno())
+    try:
+        module = importlib.import_module(READERS[options["source"]])
+        reader: Reader = module.open_reader(**options["arguments"])
+    except BenchError as error:
+        outbox.put({"fatal": error.message, "fix": error.fix})
+        return 1
+    try:
+        sensor = replace(reader.sensor, poll_s=options["poll_s"])
+        outbox.put({"sensor": asdict(sensor), "card": asdict(reader.card_state())})
+        _poll(reader, outbox, options["poll_s"], options["parent"])
+    except BrokenPipeError:
+        return 0
+    finally:
+        reader.close()
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# the parent
+
+
+class SampledMeter:
+    """A :class:`~bench.model.Meter` whose samples come from a sampler process.
+
+    Opening it starts the process, which finds and probes its sensor. Raises :class:`BenchError` where that fails.
+    """
+
+    sensor: Sensor
+
+    def __init__(self, source: str, arguments: Mapping[str, object], poll_s: float = POLL_S) -> None:
+        self._changed = threading.Condition()
+        self._samples: list[Sample] = []
+        self._card: CardState | None = None
+        self._cards_seen = 0
+        self._hello: dict[str, Any] | None = None
+        self._ended = False
+        self._closed = False
+        root = str(Path(__file__).resolve().parents[2])
+        program = (
+            f"import sys; sys.path.insert(0, {root!r}); "
+            "from bench.meters.sampler import child_main; sys.exit(child_main(sys.argv[1]))"
+        )
+        options = {"source": source, "arguments": dict(arguments), "poll_s": poll_s, "parent": os.getpid()}
+        self._child = subprocess.Popen(  # noqa: S603 (our own interpreter and text)
+            [sys.executable, "-c", program, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert self._child.stdout is not None  # noqa: S101 (PIPE was asked for)
+        with contextlib.suppress(OSError, AttributeError):
+            fcntl.fcntl(self._child.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._thread = threading.Thread(target=self._receive, name="bitwatt-sampler", daemon=True)
+        self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._hello is not None or self._ended, START_TIMEOUT_S)
+            hello = self._hello
+        if hello is None or "fatal" in hello:
+            detail = self._failure()
+            self.close()
+            if hello is not None:
+                raise BenchError(hello["fatal"], hello["fix"])
+            raise BenchError(f"the power sampler did not start: {detail}", "run again with --meter none to go without")
+        self.sensor = Sensor(**hello["sensor"])
+
+    def _receive(self) -> None:
+        """Take in the child's lines; runs in a thread of its own until the pipe closes."""
+        assert self._child.stdout is not None  # noqa: S101
+        rest = b""
+        while chunk := self._child.stdout.read(1 << 16):
+            *lines, rest = (rest + chunk).split(b"\n")
+            messages = [json.loads(line) for line in lines]
+            with self._changed:
+                for message in messages:
+                    if isinstance(message, list):
+                        self._samples.append(_sample(message))
+                        continue
+                    if self._hello is None:
+                        self._hello = message
+                    if "card" in message:
+                        self._card = CardState(**message["card"])
+                        self._cards_seen += 1
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _failure(self) -> str:
+        """Last line that a dead child left on stderr."""
+        if self._child.poll() is None:
+            try:
+                self._child.wait(1.0)
+            except subprocess.TimeoutExpired:
+                return f"no answer within {START_TIMEOUT_S:g} s"
+        stderr = self._child.stderr.read().decode(errors="replace").strip() if self._child.stderr else ""
+        return stderr.splitlines()[-1] if stderr else f"its process ended with code {self._child.returncode}"
+
+    def _send(self, command: bytes) -> None:
+        if self._child.stdin is not None and not self._closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._child.stdin.write(command + b"\n")
+
+    def card_state(self) -> CardState:
+        """Settings of the metered card as they are now, or as last known where the sampler is gone."""
+        seen = self._cards_seen
+        self._send(b"card")
+        with self._changed:
+            self._changed.wait_for(lambda: self._cards_seen > seen or self._ended, 5.0)
+            return self._card or CardState()
+
+    def start(self) -> None:
+        self._send(b"start")
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._samples) or self._ended, START_TIMEOUT_S)
+            if self._samples:
+                return
+        detail = self._failure()
+        self.close()
+        raise BenchError(f"the power sampler gave no sample: {detail}", "run again with --meter none to go without")
+
+    def latest(self) -> Sample | None:
+        with self._changed:
+            return self._samples[-1] if self._samples else None
+
+    def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
+        around_ns = int(settle_s(self.sensor) * 1e9)
+        first_ns = start_ns - 2 * around_ns - int(1e9 * SETTLE_MARGIN_S)
+        last_ns = end_ns + around_ns
+        deadline_s = last_ns / 1e9 - time.monotonic() + SETTLE_MARGIN_S
+
+        def arrived() -> bool:
+            return self._ended or (bool(self._samples) and self._samples[-1].t_ns >= last_ns)
+
+        with self._changed:
+            self._changed.wait_for(arrived, max(0.0, deadline_s))
+            found = [sample for sample in self._samples if first_ns <= sample.t_ns <= last_ns]
+            if self._ended and not self._closed:
+                # The run goes on; the window says why it has no joules.
+                now_ns = min(last_ns, time.monotonic_ns())
+                error = f"the power sampler ended: {self._failure()}"
+                found.append(Sample(t_ns=max(now_ns, start_ns), missing=True, error=error))
+        return tuple(found)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._send(b"stop")
+        self._closed = True
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        try:
+            self._child.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._thread.join(2.0)
+        for stream in (self._child.stdout, self._child.stderr):
+            if stream is not None:
+                stream.close()
