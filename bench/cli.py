@@ -105,7 +105,7 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
+def _interrupt(_number: int, _frame: object) -> NoReturn:
     """SIGTERM ends a run the way Ctrl-C does: meters closed, rows kept."""
     raise KeyboardInterrupt
 
@@ -211,6 +211,9 @@ def run_command(
             help="auto, nvml[:UUID or index], rapl, amd, mthreads, 'command:…', replay:FILE, assume:WATTS, none."
         ),
     ] = "auto",
+    assume_watts: Annotated[
+        float | None, typer.Option(help="No sensor: reckon with these watts, and label the rows assumed.")
+    ] = None,
     sensor_calibration: Annotated[
         Path | None, typer.Option(help="A TOML file with gain and offset from a wattmeter of your own.")
     ] = None,
@@ -233,6 +236,10 @@ def run_command(
     if csv not in (None, "-"):
         raise BenchError(f"--csv takes only '-' (stdout), not {csv!r}", "name the folder for files with --out")
     layout = _layout(json, csv == "-", markdown)
+    if assume_watts is not None:
+        if meter != "auto":
+            raise BenchError("--assume-watts and --meter exclude each other", "give one of them")
+        meter = f"assume:{assume_watts}"
     if quick and smoke:
         raise BenchError("--quick and --smoke exclude each other", "give one of them")
     mode = "smoke" if smoke else "quick" if quick else "standard"
@@ -398,6 +405,31 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
             _print(render.rows_table(records))
             for line in render.row_notes(records):
                 _streams.err.print(line)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# verify
+
+
+@app.command("verify")
+def verify_command(
+    files: Annotated[list[Path], typer.Argument(help="Result CSVs, or folders of them.")],
+) -> None:
+    """Hash every found share again and check each row against its sidecar; exit code 3 where something is wrong."""
+    from bench import verify
+
+    verdict = verify.verify(files)
+    for finding in verdict.findings:
+        _print(str(finding))
+    if verdict.findings:
+        wrong = len({(finding.path, finding.line) for finding in verdict.findings})
+        _streams.err.print(f"{wrong} of {verdict.rows} rows do not hold.")
+        raise typer.Exit(EXIT_INVALID)
+    _print(f"{verdict.rows} rows hold; {verdict.shares} shares hashed again.")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# what options hold
 
 
 def _names(text: str | None) -> tuple[str, ...]:

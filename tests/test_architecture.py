@@ -16,7 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     # room → rooms it may import besides itself
     "model": set(),
     "devices": {"model"},
-    "kernels_io": {"model", "hatch_build"},
+    "kernels_io": {"model"},
     "proof": {"model"},
     "peaks": {"model"},
     "workloads": {"model", "kernels_io", "proof", "peaks"},
@@ -34,7 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweep": {"model"},
     "sass": {"model", "kernels_io"},
     "progress": {"model"},
-    "hatch_build": set(),
+    "hatch_build": {"model", "kernels_io"},
+    "verify": {"model", "proof", "store"},
 }
 HEAVY = ("torch", "cupy", "pandas", "scipy", "plotly", "pynvml", "numpy", "ray")
 
