@@ -14,7 +14,7 @@
 #include "sha256d.h"
 
 #ifndef NONCES_PER_THREAD
-#define NONCES_PER_THREAD 32
+#define NONCES_PER_THREAD 16
 #endif
 #ifndef SHA256D_VARIANT
 #define SHA256D_VARIANT 1
@@ -31,14 +31,13 @@
 
 /* Factors for products that are really shifts. They come in at run time, or the compiler would turn them back. */
 typedef struct sha256d_factors {
-  sha256d_u32 one;     /* 1 */
-  sha256d_u32 shr3;    /* 2^29: the high half of a product is the shift by 3 */
-  sha256d_u32 shr10;   /* 2^22 */
+  sha256d_u32 one;      /* 1 */
+  sha256d_u32 shr3;     /* 2^29: the high half of a product is the shift by 3 */
+  sha256d_u32 shr10;    /* 2^22: by 10 */
   sha256d_u32 rotate7;  /* 2^7: both halves added are the rotation right by 25 */
   sha256d_u32 rotate10; /* 2^10: by 22 */
 } sha256d_factors;
 
-/* Found shares: entries beyond `capacity` are counted, not stored, so that the reader sees the loss. */
 typedef struct sha256d_found {
   sha256d_u32 sequence; /* of the header */
   sha256d_u32 nonce;
@@ -132,13 +131,22 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
  * a multiple of that number: within them only the top byte of the message word changes, so one addition makes the next.
  * What the first and last thread try outside the range is not reported. Needs at least
  * (first % NONCES_PER_THREAD + count) / NONCES_PER_THREAD threads, rounded up.
- * found_count: shares found since the host last set it to 0; found: `capacity` entries. */
+ * found_count: shares found since the host last set it to 0; those beyond the `capacity` entries of `found` are
+ * counted and not stored, so that the reader sees the loss. 64 bits, or a full turn would hide it. */
 extern "C" __global__ void __launch_bounds__(SHA256D_THREADS)
-sha256d_scan(const sha256d_job job, const sha256d_factors by, sha256d_u32 sequence, sha256d_u32 first,
-             sha256d_u32 count_less_one, sha256d_u32 *found_count, sha256d_found *found, sha256d_u32 capacity) {
+sha256d_scan(const sha256d_job job, sha256d_factors by, sha256d_u32 sequence, sha256d_u32 first,
+             sha256d_u32 count_less_one, unsigned long long *found_count, sha256d_found *found,
+             sha256d_u32 capacity) {
   const sha256d_u32 thread = blockIdx.x * SHA256D_THREADS + threadIdx.x;
   const sha256d_u32 start = (first & ~(NONCES_PER_THREAD - 1u)) + thread * NONCES_PER_THREAD;
   sha256d_u32 word = GPU_SWAP(start);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000 && __CUDA_ARCH__ < 1200
+  /* A factor that ptxas knows to be the same in all lanes goes to a uniform register, which sm_100 cannot use beside an
+   * immediate: 144 moves. The sum is still 1. */
+  sha256d_u32 lane;
+  asm("mov.u32 %0, %%laneid;" : "=r"(lane));
+  by.one += lane >> 5;
+#endif
 #if NONCES_PER_THREAD > 1
   const sha256d_u32 end = word + ((sha256d_u32)NONCES_PER_THREAD << 24);
 #pragma unroll 1
@@ -147,7 +155,7 @@ sha256d_scan(const sha256d_job job, const sha256d_factors by, sha256d_u32 sequen
     if ((sha256d_digest_word7(&job, word, by) & job.mask) == 0) {
       const sha256d_u32 nonce = GPU_SWAP(word);
       if (nonce - first <= count_less_one) {
-        const sha256d_u32 place = atomicAdd(found_count, 1u);
+        const unsigned long long place = atomicAdd(found_count, 1ull);
         if (place < capacity) {
           found[place].sequence = sequence;
           found[place].nonce = nonce;
