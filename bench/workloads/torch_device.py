@@ -1,0 +1,148 @@
+"""What the transformer asks of torch about a device: its clock of work, its memory, its cache, its seeded values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.model import BenchError, Device, Skip
+
+UNKNOWN_CACHE_BYTES = 256 << 20
+"""Taken where a device does not tell its last-level cache: the largest known of a GPU (MI300X's 256 MiB)."""
+
+POOL_VALUES = 4_194_301
+"""A prime, so that a tiled pool never lines up with a row: neighbouring rows stay unlike."""
+
+INPUT_KINDS = ("normal", "zeros", "ones", "structured")
+
+
+def synchronize(device: Device) -> None:
+    """Return once all queued work is done.
+
+    Raises:
+        BenchError: the device failed.
+    """
+    if device.kind == "cpu":
+        return
+    import torch
+
+    try:
+        torch.accelerator.synchronize(device.torch_name)
+    except RuntimeError as error:
+        raise BenchError(
+            f"{device.label} failed while it worked: {first_line(error)}", "look at the driver's log, then run again"
+        ) from error
+
+
+def free_bytes(device: Device) -> int | None:
+    """Memory that can still be had on the device, in bytes; None where nothing tells."""
+    if device.kind == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    module = getattr(torch, "cuda" if device.kind in ("cuda", "rocm") else device.kind, None)
+    get_info = getattr(module, "mem_get_info", None)
+    if get_info is None:
+        return device.memory_bytes
+    return int(get_info(device.index)[0])
+
+
+def require_memory(device: Device, needed_bytes: int, label: str) -> None:
+    """Refuse what does not fit, before anything is allocated.
+
+    Raises:
+        Skip: more is needed than 95% of what is free.
+    """
+    free = free_bytes(device)
+    if free is not None and needed_bytes > 0.95 * free:
+        raise Skip(
+            f"{label} needs {needed_bytes} bytes ({needed_bytes / 2**30:.1f} GiB) and {device.label} has "
+            f"{free / 2**30:.1f} GiB free",
+            "choose a smaller shape, fewer tokens or a narrower type",
+        )
+
+
+def cache_bytes(device: Device) -> int:
+    """Size of the last-level cache in bytes, or the largest known where the device does not tell."""
+    if device.kind == "cpu":
+        sizes = []
+        for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+            found = re.fullmatch(r"(\d+)([KMG]?)", path.read_text(encoding="ascii").strip())
+            if found:
+                sizes.append(int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]])
+        return max(sizes, default=UNKNOWN_CACHE_BYTES)
+    if device.kind in ("cuda", "rocm"):
+        import torch
+
+        size = getattr(torch.cuda.get_device_properties(device.index), "L2_cache_size", 0)
+        # AMD reports the L2 of one die and not the Infinity Cache behind it.
+        return int(size) if size and device.kind == "cuda" else UNKNOWN_CACHE_BYTES
+    return UNKNOWN_CACHE_BYTES
+
+
+def guarded_allocation(device: Device, label: str, allocate: Callable[[], Any]) -> Any:
+    """Run ``allocate`` and turn the allocator's refusal into a :class:`Skip`."""
+    import torch
+
+    try:
+        return allocate()
+    except torch.OutOfMemoryError as error:
+        raise Skip(
+            f"{label} did not fit {device.label}: {first_line(error)}", "free its memory or go smaller"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, without its final period."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+class Values:
+    """Seeded inputs. A pool of values is drawn once and tiled, so that filling is as fast as copying.
+
+    ``normal`` is N(0, 1); ``zeros`` and ``ones`` are what they say; ``structured`` is a ramp of 1/8 steps over
+    [-1, 1), smooth as pixels are: neighbours toggle few bits. Zeros draw up to 40% less power than normal values, so
+    they are never a default.
+    """
+
+    def __init__(self, device: Device, kind: str, seed: int) -> None:
+        import torch
+
+        if kind not in INPUT_KINDS:
+            raise BenchError(f"there are no inputs named {kind!r}", f"choose from {', '.join(INPUT_KINDS)}")
+        self.kind = kind
+        self._place = device.torch_name
+        self._offset = 0
+        if kind == "normal":
+            # Drawn on the CPU, so that every device multiplies the same numbers.
+            generator = torch.Generator().manual_seed(seed)
+            self._pool = torch.randn(POOL_VALUES, generator=generator).to(self._place)
+        elif kind == "structured":
+            self._pool = ((torch.arange(POOL_VALUES) // 64 % 16 - 8) / 8).to(self._place)
+
+    def fill(self, tensor: Any, scale: float = 1.0) -> Any:
+        """Fill ``tensor`` in place with values times ``scale`` and return it; integers are rounded to [-127, 127]."""
+        import torch
+
+        flat = tensor.view(-1)
+        if self.kind in ("zeros", "ones"):
+            # fill_ knows no float8; a copy does.
+            flat.copy_(
+                torch.full_like(flat, 0.0 if self.kind == "zeros" else scale, dtype=torch.float32).to(flat.dtype)
+            )
+            return tensor
+        if tensor.dtype == torch.int8:
+            pool = (self._pool * (32.0 * scale)).round_().clamp_(-127, 127).to(torch.int8)
+        else:
+            pool = (self._pool * scale).to(tensor.dtype)
+        done = 0
+        while done < flat.numel():
+            count = min(POOL_VALUES - self._offset, flat.numel() - done)
+            flat[done : done + count].copy_(pool[self._offset : self._offset + count])
+            done += count
+            self._offset = (self._offset + count) % POOL_VALUES
+        return tensor
