@@ -11,6 +11,8 @@ from bench.meters.none import AssumedMeter, NullMeter
 from bench.meters.sampler import POLL_S, SampledMeter
 from bench.model import BenchError, Device, Meter
 
+INDEX_DIGITS = 3
+"""More digits than this are the beginning of a UUID."""
 SPECS = "auto, nvml, nvml:<UUID or index>, rapl, none, assume:<watts>"
 
 
@@ -55,7 +57,7 @@ def _automatic(device: Device, poll_s: float) -> Meter:
 
 def _nvml(detail: str, device: Device, poll_s: float) -> Meter:
     arguments: dict[str, object] = {"own_pid": os.getpid()}
-    if detail.isdecimal():
+    if detail.isdecimal() and len(detail) <= INDEX_DIGITS:
         arguments["index"] = int(detail)
     elif detail:
         arguments["uuid"] = detail

@@ -48,7 +48,9 @@ REASON_FIELDS = (
 """Cumulative nanoseconds under each reason that invalidates."""
 
 _LOST_CODES = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_GPU_NOT_FOUND, pynvml.NVML_ERROR_RESET_REQUIRED)
-_ABSENT_CODES = (
+_FINAL_CODES = (
+    *_LOST_CODES,
+    pynvml.NVML_ERROR_NO_PERMISSION,
     pynvml.NVML_ERROR_NOT_SUPPORTED,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
     pynvml.NVML_ERROR_INVALID_ARGUMENT,
@@ -198,7 +200,7 @@ class NvmlReader:
         return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
 
     def _works(self, what: str, read: Callable[[], float]) -> bool:
-        """Whether a reading exists. One that fails otherwise than by not existing is tried for a while."""
+        """Whether a reading exists. One that may only have failed by chance is tried for a while."""
         deadline_s = time.monotonic() + FIRST_READING_S
         while True:
             try:
@@ -207,7 +209,7 @@ class NvmlReader:
                 problem = "answers 0"
             except pynvml.NVMLError as error:
                 problem = str(error)
-                if error.value in _ABSENT_CODES:
+                if error.value in _FINAL_CODES:
                     deadline_s = 0.0
             if time.monotonic() >= deadline_s:
                 self._problems.append(f"{what}: {problem}")

@@ -15,7 +15,7 @@
 
 enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, TOO_SMALL = 7,
        DRIVER_NOT_LOADED = 9, GPU_IS_LOST = 15, UNKNOWN = 999 };
-enum { MAX_GPUS = 8, MAX_POINTS = 256, MAX_SPANS = 32 };
+enum { MAX_GPUS = 16, MAX_POINTS = 256, MAX_SPANS = 32 };
 enum { F_ENERGY = 83, F_AVERAGE = 185, F_INSTANT = 186, F_SW_THERMAL = 269, F_HW_THERMAL = 270, F_BRAKE = 271 };
 
 typedef struct { double from, to; uint64_t mask; } span_t;

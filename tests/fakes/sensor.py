@@ -1,0 +1,136 @@
+"""A power sensor in simulated time: polls a true curve through a sensor model and gives the samples a meter would.
+
+The model is the fake NVML library's (tests/fakes/nvml/nvml.c); ``test_nvml.py`` holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+
+from bench.model import DEVICE_LOST, Sample, Sensor
+from tests.fakes.nvml.truth import ROOT_12, Curve, uniform
+
+
+@dataclass
+class FakeSensor:
+    """One sensor over one curve. Seconds and watts; the names are those of nvml.c's script keys."""
+
+    curve: Curve
+    period: float = 0.1
+    phase: float = 0.0
+    look: float = 0.025
+    averaging: float | None = None
+    gain: float = 1.0
+    offset: float = 0.0
+    sensor_noise: float = 0.0
+    quantum: float = 0.001
+    counter: bool = True
+    power: bool = True
+    counter_period: float = 0.1
+    counter_phase: float = 0.0
+    counter_quantum: float = 0.001
+    counter_base: float = 1000.0
+    counter_looks: bool = False
+    frozen_at: float = math.inf
+    reset_at: float = math.inf
+    lost_at: float = math.inf
+    fails: tuple[tuple[float, float], ...] = ()
+    throttled: tuple[tuple[float, float, str], ...] = ()
+    seed: int = 1
+    _looks: dict[int, float] = field(default_factory=dict)
+    _sums: list[float] = field(default_factory=list)
+
+    def look_w(self, k: int) -> float:
+        """What is published at update ``k``."""
+        if k not in self._looks:
+            t = self.phase + k * self.period
+            watts = self.curve.energy_j(t - self.look, t) / self.look * self.gain + self.offset
+            watts += self.sensor_noise * ROOT_12 * uniform(self.seed + 1, k)
+            if self.quantum > 0:
+                watts = math.floor(watts / self.quantum + 0.5) * self.quantum
+            self._looks[k] = watts
+        return self._looks[k]
+
+    def power_w(self, t: float) -> float:
+        k = math.floor((t - self.phase) / self.period)
+        if self.averaging is None:
+            return self.look_w(k)
+        looks = max(1, int(self.averaging / self.period + 0.5))
+        return math.fsum(self.look_w(k - i) for i in range(looks)) / looks
+
+    def counter_j(self, t: float) -> float:
+        base, start = self.counter_base, 0.0
+        t = min(t, self.frozen_at)
+        if t >= self.reset_at:
+            base, start = 0.0, self.reset_at
+        tick = self.counter_phase + math.floor((t - self.counter_phase) / self.counter_period) * self.counter_period
+        if self.counter_looks:
+            first = math.floor((start - self.phase) / self.period)
+            last = math.floor((tick - self.phase) / self.period)
+            joules = math.fsum(self.look_w(k) for k in range(first + 1, last + 1)) * self.period
+        else:
+            joules = 0.0
+            if tick > start:
+                joules = self.curve.energy_j(start, tick) * self.gain + self.offset * (tick - start)
+        joules += base
+        if self.counter_quantum > 0:
+            joules = math.floor(joules / self.counter_quantum) * self.counter_quantum
+        return max(0.0, joules)
+
+    def known_j(self, start: float, end: float) -> float:
+        """Joules that this sensor could at best report of [start, end]: each update's look stands for the period
+        that ends with it; the parts of periods at the edges count by their share."""
+        k = math.floor((start - self.phase) / self.period) + 1
+        joules = 0.0
+        while self.phase + (k - 1) * self.period < end:
+            high = self.phase + k * self.period
+            joules += self.look_w(k) * (min(high, end) - max(high - self.period, start))
+            k += 1
+        return joules
+
+    def read(self, t: float) -> Sample:
+        t_ns = round(t * 1e9)
+        if t >= self.lost_at:
+            return Sample(t_ns, missing=True, error=f"{DEVICE_LOST}: GPU is lost")
+        if any(low <= t < high for low, high in self.fails):
+            return Sample(t_ns, missing=True, error="Unknown Error")
+        active = tuple(name for low, high, name in self.throttled if low <= t < high)
+        totals: dict[str, int] = {}
+        for low, high, name in self.throttled:
+            totals[name] = totals.get(name, 0) + round(max(0.0, min(t, high) - low) * 1e9)
+        return Sample(
+            t_ns,
+            power_w=self.power_w(t) if self.power else None,
+            counter_j=self.counter_j(t) if self.counter else None,
+            temperature_c=50.0,
+            sm_clock_mhz=1500.0,
+            mem_clock_mhz=2000.0,
+            throttle=active,
+            throttle_ns=tuple(totals.items()),
+        )
+
+    def poll(self, start: float, end: float, poll_s: float = 0.05, seed: int = 1) -> list[Sample]:
+        """Samples of [start, end] as the sampler takes them: every ``poll_s``, a little late each time."""
+        chance = random.Random(seed)
+        samples, due = [], start
+        while due <= end:
+            t = due + min(chance.expovariate(1 / 0.0003), 0.02)
+            samples.append(self.read(t))
+            due = max(due + poll_s, t)
+        return samples
+
+    def sensor(self, poll_s: float = 0.05, **facts: object) -> Sensor:
+        """What a probe would say of this sensor."""
+        known: dict[str, object] = {
+            "counter": self.counter,
+            "counter_period_s": self.counter_period if self.counter else None,
+            "counter_resolution_j": self.counter_quantum if self.counter else None,
+            "power_field": None if not self.power else ("instant" if self.averaging is None else "average"),
+            "power_period_s": self.period if self.power else None,
+            "averaging_s": self.averaging,
+            "duty": self.look / self.period,
+            "poll_s": poll_s,
+        }
+        return Sensor(source="nvml", scope="gpu", **{**known, **facts})  # type: ignore[arg-type]
