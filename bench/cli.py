@@ -153,7 +153,7 @@ def devices_command(
     meter: Annotated[str, typer.Option(help="Power source to try on each device.")] = "auto",
 ) -> None:
     """List what can be measured, and with which power sensor."""
-    from bench import devices, meters, render
+    from bench import devices, meters, tables
 
     found = [*devices.accelerators(), devices.cpu()]
     lines = []
@@ -163,7 +163,7 @@ def devices_command(
             lines.append((device, source.sensor))
         finally:
             source.close()
-    text = render.devices_json(lines) if json else render.devices_table(lines)
+    text = tables.devices_json(lines) if json else tables.devices_table(lines)
     _print(text)
 
 
@@ -186,7 +186,7 @@ def run_command(
     ] = "auto",
     workload: Annotated[
         str, typer.Option(help="Comma-separated: sha256d, scrypt, transformer.")
-    ] = "sha256d,scrypt,transformer",
+    ] = "sha256d,transformer",
     shape: Annotated[
         str | None, typer.Option(help="Comma-separated: tiny, llama3-8b, llama3-70b, mixtral-8x7b.")
     ] = None,
@@ -342,13 +342,13 @@ def _measure_one(
 ) -> tuple[list[Record], bool]:
     """Measure one device into one CSV and its sidecar."""
     from bench import runner, store
-    from bench import workloads as tables
+    from bench import workloads as table
     from bench.model import Idle, Job, Measurement, Refusal, Variant
 
-    variants = [variant for name in workloads for variant in tables.load(name).plan(device, request)]
+    variants = [variant for name in workloads for variant in table.load(name).plan(device, request)]
 
     def build(device: Device, variant: Variant) -> Job:
-        return tables.load(variant.workload).build(device, variant)
+        return table.load(variant.workload).build(device, variant)
 
     wrong = False
     idles: dict[str, Idle] = {}
@@ -392,7 +392,7 @@ def _keeping_rows(results: Any) -> Iterator[Any]:
 
 
 def _show_rows(records: list[Record], layout: Layout) -> None:
-    from bench import render, store
+    from bench import store
 
     match layout:
         case Layout.JSON:
@@ -400,10 +400,14 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
         case Layout.CSV:
             _print(store.to_csv(records))
         case Layout.MARKDOWN if records:
-            _print(render.rows_markdown(records))
+            from bench import tables
+
+            _print(tables.rows_markdown(records))
         case Layout.TABLE if records:
-            _print(render.rows_table(records))
-            for line in render.row_notes(records):
+            from bench import tables
+
+            _print(tables.rows_table(records))
+            for line in tables.row_notes(records):
                 _streams.err.print(line)
 
 

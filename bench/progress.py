@@ -10,21 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from bench.model import Variant
-
-_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def scaled(value: float, unit: str) -> str:
-    """A value with three or four figures and an SI prefix, for example ``1.234 GH`` for 1.234e9 H."""
-    for factor, prefix in _PREFIXES:
-        if abs(value) >= factor:
-            return f"{value / factor:.4g} {prefix}{unit}"
-    return f"{value:.4g} {unit}"
-
-
-def unit_symbol(work_unit: str) -> str:
-    """The symbol that a rate is written with: ``H`` for hashes, ``FLOP`` for floating-point operations."""
-    return {"hash": "H", "FLOP": "FLOP"}.get(work_unit, work_unit)
+from bench.units import scaled, symbol
 
 
 class TerminalObserver:
@@ -68,7 +54,7 @@ class TerminalObserver:
             return
         now = []
         if rate_per_s is not None and unit is not None:
-            now.append(f"{scaled(rate_per_s, unit_symbol(unit))}/s")
+            now.append(f"{scaled(rate_per_s, symbol(unit) + '/s')}")
         if power_w is not None:
             now.append(f"{power_w:.0f} W")
         self._progress.update(self._task, completed=done_s, now="  ".join(now))

@@ -33,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"model", "compare", "economics"},
     "sweep": {"model"},
     "sass": {"model", "kernels_io"},
-    "progress": {"model"},
+    "progress": {"model", "units"},
+    "units": set(),
+    "tables": {"model", "units"},
     "hatch_build": {"model", "kernels_io"},
     "verify": {"model", "proof", "store"},
 }
