@@ -45,16 +45,21 @@ typedef struct sha256d_found {
 
 /* The few things that differ between the GPU's assembly, AMD's compiler and a host build. */
 #if defined(__CUDA_ARCH__)
+#if SHA256D_VARIANT >= 1
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_add(sha256d_u32 x, sha256d_u32 y, sha256d_u32 z) {
   sha256d_u32 r;
   asm("mad.lo.u32 %0, %1, %2, %3;" : "=r"(r) : "r"(x), "r"(y), "r"(z));
   return r;
 }
+#endif
+#if SHA256D_VARIANT >= 2
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_high(sha256d_u32 x, sha256d_u32 y) {
   sha256d_u32 r;
   asm("mul.hi.u32 %0, %1, %2;" : "=r"(r) : "r"(x), "r"(y));
   return r;
 }
+#endif
+#if SHA256D_VARIANT >= 3
 /* High half plus low half of x * y: a rotation when y is a power of two. */
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, sha256d_u32 y, sha256d_u32 one) {
   sha256d_u32 r;
@@ -64,6 +69,7 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
       : "r"(x), "r"(y), "r"(one));
   return r;
 }
+#endif
 template <int TABLE>
 static __device__ __forceinline__ sha256d_u32 gpu_logic(sha256d_u32 x, sha256d_u32 y, sha256d_u32 z) {
   sha256d_u32 r;
@@ -76,15 +82,21 @@ static __device__ __forceinline__ sha256d_u32 gpu_logic(sha256d_u32 x, sha256d_u
 #define GPU_ROTR(x, n) __funnelshift_r(x, x, n)
 #define GPU_SWAP(x) __byte_perm(x, 0, 0x0123)
 #else
+#if SHA256D_VARIANT >= 1
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_add(sha256d_u32 x, sha256d_u32 y, sha256d_u32 z) {
   return x * y + z;
 }
+#endif
+#if SHA256D_VARIANT >= 2
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_high(sha256d_u32 x, sha256d_u32 y) {
   return (sha256d_u32)(((unsigned long long)x * y) >> 32);
 }
+#endif
+#if SHA256D_VARIANT >= 3
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, sha256d_u32 y, sha256d_u32 one) {
   return x * y * one + gpu_multiply_high(x, y);
 }
+#endif
 #define GPU_XOR3(x, y, z) ((x) ^ (y) ^ (z))
 #define GPU_CH(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
 #define GPU_MAJ(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))

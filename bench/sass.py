@@ -1,0 +1,275 @@
+"""Static speed limit of a GPU kernel, read off its machine code: ``python -m bench.sass``. Needs no GPU.
+
+The source is compiled by NVRTC (PyPI: nvidia-cuda-nvrtc) and disassembled by nvdisasm (PyPI: nvidia-cuda-nvdisasm).
+
+Model, per multiprocessor and clock: 64 lanes of integer logic, shift, comparison and add; 64 lanes of integer
+multiply-add beside them; 128 lanes issued (CUDA C++ Programming Guide, table of arithmetic throughput). A wide or high
+product takes two turns of the multiply-add lanes. The bound counts every instruction of the kernel once, so it is the
+clocks of one hash where a thread does one. sm_120 runs some integer instructions on both halves: its row is a count.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import kernels_io
+from bench.model import EXIT_USAGE, BenchError
+
+ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
+"""Compute capabilities, times ten, that the kernels are compiled for in CI."""
+SHA256D_VARIANTS = (0, 1, 2, 3, 4)
+
+ALU_LANES = FMA_LANES = 64
+ISSUE_LANES = 128
+
+FMA_INSTRUCTIONS = frozenset({"IMAD", "FFMA", "FMUL", "FADD"})
+OTHER_INSTRUCTIONS = frozenset(
+    {"NOP", "EXIT", "BRA", "BSSY", "BSYNC", "BAR", "WARPSYNC", "S2R", "S2UR", "CS2R", "UMOV"}
+    | {"LDC", "LDCU", "ULDC", "LDG", "STG", "ATOMG", "RED"}
+)
+"""Control, special registers, constants and memory: none of the two integer pipes."""
+
+INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+\{?\s*(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)((?:\.\w+)*)")
+SECTION = re.compile(r"^\s*\.section\s+\.text\.([^,\s]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Instructions of one kernel by pipe, and the clocks that they need at least."""
+
+    arch: int
+    alu: int
+    fma: int
+    wide: int
+    """Of ``fma``, those that take two turns."""
+    uniform: int
+    other: int
+    registers: int
+    spill_bytes: int
+    code_bytes: int
+
+    @property
+    def total(self) -> int:
+        return self.alu + self.fma + self.uniform + self.other
+
+    @property
+    def clocks(self) -> float:
+        """Clocks of one multiprocessor for one pass of one thread, times the lanes it has: clocks per hash."""
+        return max(self.alu / ALU_LANES, (self.fma + self.wide) / FMA_LANES, self.total / ISSUE_LANES)
+
+
+@dataclass(frozen=True, slots=True)
+class Cubin:
+    """Machine code of one source for one architecture, with what the compiler said."""
+
+    arch: int
+    image: bytes
+    log: str
+
+
+def bound(cubin: Cubin, entry: str) -> Bound:
+    """Count the instructions of ``entry``.
+
+    Raises:
+        BenchError: there is no such kernel in it, or it cannot be disassembled.
+    """
+    counts = {"alu": 0, "fma": 0, "wide": 0, "uniform": 0, "other": 0}
+    for name, modifiers in instructions(disassemble(cubin.image), entry):
+        pipe = pipe_of(name)
+        counts[pipe] += 1
+        if pipe == "fma" and (".WIDE" in modifiers or ".HI" in modifiers):
+            counts["wide"] += 1
+    listed = sum(counts.values()) - counts["wide"]
+    if not listed:
+        raise BenchError(f"there is no kernel named {entry} in the machine code", "check the entry's name")
+    registers, spill_bytes = resources(cubin.log, entry)
+    return Bound(arch=cubin.arch, registers=registers, spill_bytes=spill_bytes, code_bytes=16 * listed, **counts)
+
+
+def pipe_of(name: str) -> str:
+    """``alu``, ``fma``, ``uniform`` or ``other``; what is not known counts as ``alu``, the fuller pipe."""
+    if name in OTHER_INSTRUCTIONS:
+        return "other"
+    if name.startswith("U"):
+        return "uniform"
+    return "fma" if name in FMA_INSTRUCTIONS else "alu"
+
+
+def instructions(listing: str, entry: str) -> Iterator[tuple[str, str]]:
+    """``(name, modifiers)`` of each instruction of one kernel in nvdisasm's listing."""
+    inside = False
+    for line in listing.splitlines():
+        section = SECTION.match(line)
+        if section:
+            inside = section.group(1) == entry
+        elif line.split()[:1] == [".section"]:
+            inside = False
+        elif inside and (found := INSTRUCTION.match(line)):
+            yield found.group(1), found.group(2)
+
+
+def resources(log: str, entry: str) -> tuple[int, int]:
+    """Registers a thread and bytes spilled, from what ``ptxas -v`` says of ``entry``.
+
+    Raises:
+        BenchError: the log does not tell.
+    """
+    part = log.split(f"'{entry}'", 1)[-1].split("Compiling entry function", 1)[0]
+    registers = re.search(r"Used (\d+) registers", part)
+    if registers is None:
+        raise BenchError(f"the compiler's log does not tell the registers of {entry}", "compile with ptxas -v")
+    return int(registers.group(1)), sum(int(count) for count in re.findall(r"(\d+) bytes spill", part))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# NVRTC
+
+
+def compile_cubin(
+    source: str, arch: int, *, defines: Mapping[str, int] | None = None, headers: Mapping[str, str] | None = None
+) -> Cubin:
+    """Compile CUDA C++ for one architecture without a GPU.
+
+    Args:
+        source: the text of a ``.cu`` file.
+        arch: compute capability times ten.
+        defines: macros.
+        headers: name → text of what it includes.
+
+    Raises:
+        BenchError: NVRTC is not installed, or it rejects the source; the message holds its first error.
+    """
+    options = [f"--gpu-architecture=sm_{arch}", "--std=c++14", "--ptxas-options=-v"]
+    options += [f"-D{name}={value}" for name, value in (defines or {}).items()]
+    included = headers or {}
+    nvrtc = _nvrtc()
+    program = ctypes.c_void_p()
+    texts = [text.encode() for text in included.values()]
+    names = [name.encode() for name in included]
+    _check(
+        nvrtc,
+        nvrtc.nvrtcCreateProgram(
+            ctypes.byref(program), source.encode(), b"kernel.cu", len(texts), _strings(texts), _strings(names)
+        ),
+    )
+    try:
+        status = nvrtc.nvrtcCompileProgram(program, len(options), _strings([option.encode() for option in options]))
+        log = _blob(nvrtc, program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
+        if status:
+            errors = [line.strip() for line in log.splitlines() if "error" in line]
+            raise BenchError(
+                f"NVRTC does not compile the kernel for sm_{arch}: {errors[0] if errors else log.strip() or status}",
+                "use an NVRTC that knows this architecture, or report this as a defect",
+            )
+        return Cubin(arch, _blob(nvrtc, program, "CUBIN"), log)
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _blob(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
+    size = ctypes.c_size_t()
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+    buffer = ctypes.create_string_buffer(size.value)
+    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}")(program, buffer))
+    return buffer.raw
+
+
+def _strings(items: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * len(items))(*items)
+
+
+def _check(nvrtc: ctypes.CDLL, status: int) -> None:
+    if status:
+        nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
+        text = nvrtc.nvrtcGetErrorString(status).decode()
+        raise BenchError(f"NVRTC failed ({text})", "install nvidia-cuda-nvrtc again")
+
+
+def _nvrtc() -> ctypes.CDLL:
+    for path in _find("lib", "libnvrtc.so.*"):
+        if ".alt." not in path.name:
+            return ctypes.CDLL(str(path))
+    for name in ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise BenchError("NVRTC was not found", "run: pip install nvidia-cuda-nvrtc")
+
+
+def _find(folder: str, pattern: str) -> Iterator[Path]:
+    """Files of NVIDIA's wheels, newest CUDA first."""
+    roots = dict.fromkeys([sysconfig.get_paths()["purelib"], *filter(None, sys.path)])
+    for root in roots:
+        yield from sorted(Path(root).glob(f"nvidia/*/{folder}/{pattern}"), reverse=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# nvdisasm
+
+
+def disassemble(image: bytes) -> str:
+    """List a cubin's machine code with nvdisasm.
+
+    Raises:
+        BenchError: nvdisasm is not installed, or it does not know this machine code.
+    """
+    tool = next(_find("bin", "nvdisasm"), None) or shutil.which("nvdisasm")
+    if tool is None:
+        raise BenchError("nvdisasm was not found", "run: pip install nvidia-cuda-nvdisasm")
+    with tempfile.TemporaryDirectory(prefix="bitwatt-sass-") as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(image)
+        run = subprocess.run([str(tool), "-c", str(path)], capture_output=True, text=True, check=False)  # noqa: S603
+    if run.returncode:
+        message = (run.stderr or run.stdout).strip().splitlines()
+        raise BenchError(f"nvdisasm failed: {message[0] if message else run.returncode}", "install a newer one")
+    return run.stdout
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The project's kernels
+
+
+def sha256d(arch: int, variant: int, *, nonces_per_thread: int = 1) -> Bound:
+    """The bound of ``sha256d.cu``; with one nonce a thread it is the clocks of one hash."""
+    cubin = compile_cubin(
+        kernels_io.source("sha256d.cu"),
+        arch,
+        defines={"NONCES_PER_THREAD": nonces_per_thread, "SHA256D_VARIANT": variant},
+        headers={"sha256d.h": kernels_io.source("sha256d.h")},
+    )
+    return bound(cubin, "sha256d_scan")
+
+
+def main() -> int:
+    """Print the table of every architecture and variant."""
+    arches = tuple(int(word) for word in sys.argv[1:]) or ARCHITECTURES
+    print("sha256d_scan, one nonce a thread; clocks per hash and multiprocessor, from the machine code alone")
+    print("arch    variant  clocks   alu   fma  wide  total  registers  spills")
+    try:
+        for arch in arches:
+            for variant in SHA256D_VARIANTS:
+                b = sha256d(arch, variant)
+                print(
+                    f"sm_{arch:<5}{variant:>7}{b.clocks:>8.2f}{b.alu:>6}{b.fma:>6}{b.wide:>6}{b.total:>7}"
+                    f"{b.registers:>11}{b.spill_bytes:>8}",
+                    flush=True,
+                )
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
