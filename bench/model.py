@@ -507,5 +507,6 @@ class Comparison:
     ratio_low: float | None = None
     ratio_high: float | None = None
     verdict: str = "cannot tell"
-    """``faster``, ``slower``, ``same``, ``cannot tell``, ``invalid``, ``baseline`` or ``published``."""
+    """``faster``, ``slower`` (watts: ``more``, ``less``; per joule: ``better``, ``worse``), ``same``, ``cannot tell``,
+    ``invalid``, ``baseline`` or ``published``."""
     reason: str | None = None

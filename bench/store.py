@@ -481,7 +481,7 @@ def _take(item: Any, parts: _Parts, *, first: bool) -> None:
             state, device = item["card_state"], item["device"]
             parts.sensors.append(
                 SensorNote(
-                    Sensor(**item["sensor"]),
+                    Sensor(**{name: _tupled(value) for name, value in item["sensor"].items()}),
                     None if state is None else CardState(**state),
                     None if device is None else Device(**device),
                 )
@@ -530,7 +530,12 @@ def _sensor_number(number: int, parts: _Parts) -> int:
 
 
 def _sample(item: Mapping[str, Any]) -> Sample:
-    return Sample(**{**item, "throttle": tuple(item.get("throttle", ()))})
+    return Sample(**{name: _tupled(value) for name, value in item.items()})
+
+
+def _tupled(value: Any) -> Any:
+    """JSON knows lists only; the frozen types hold tuples."""
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
 
 
 def _audit(item: Mapping[str, Any]) -> Audit:
@@ -822,6 +827,13 @@ def read_records(path: Path) -> list[Record]:
         BenchError: as :func:`read`.
     """
     return to_records(read([path]))
+
+
+def to_frame(records: Sequence[Record], name: str = "this run") -> pd.DataFrame:
+    """Records as the frame that :func:`read` gives of a file called ``name``; there must be at least one."""
+    body = "".join(_csv_text([row(record)]) for record in records).encode()
+    batch = _Batch(NAMES, [_Part(Path(name), 2, len(records))], [body])
+    return _frame(_parse(batch).unify_dictionaries(), [name], [(2, len(records))])
 
 
 def to_records(frame: pd.DataFrame) -> list[Record]:
