@@ -16,7 +16,8 @@ from bench.model import DEVICE_LOST, Energy, Sample, Sensor, Window
 
 CROSSCHECK_WARN = 0.02
 CROSSCHECK_INVALID = 0.05
-"""Counter and integrated samples apart by these shares warn and invalidate; this project's own thresholds."""
+"""Counter and integrated samples apart by these shares, beyond their own uncertainties, warn and invalidate; this
+project's own thresholds."""
 MISSING_SHARE_MAX = 0.01
 """Failed reads beyond this share of a window's polls leave its energy unknown."""
 GAP_MIN_S = 0.5
@@ -26,8 +27,12 @@ FROZEN_PERIODS = 5
 """A counter that stands still for this many update periods, and this long, is frozen."""
 EDGE_S = 0.5
 """Stretch inside the window whose mean power fills the time between the window's edge and the nearest tick."""
+SAME_BEAT = 0.02
+"""Counter and power readings whose measured periods differ by less are updated together."""
 UNKNOWN_DUTY = 0.25
 """The worst published share of time during which a sensor looks."""
+LAST_DIGIT_STEPS_W = (1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001)
+"""Steps in which power readings come, coarsest first."""
 NORMAL_95 = 1.96
 INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
 """Clocks-event reasons under which a window does not show what the card can do. A software power cap is normal."""
@@ -158,16 +163,28 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
     start_s = (first.t_ns - window.start_ns) / 1e9
     end_s = (window.end_ns - last.t_ns) / 1e9
     joules = last.counter_j - first.counter_j + start_w * start_s + end_w * end_s
+    looks_s = _look_behind_s(sensor)
     parts = [
-        # a tick's moment is uniform within its half-width
-        start_w * first.half_ns / 1e9 / math.sqrt(3) * NORMAL_95,
-        end_w * last.half_ns / 1e9 / math.sqrt(3) * NORMAL_95,
+        # a tick's moment is uniform within its half-width, and so is the age of what it adds up
+        start_w * math.hypot(first.half_ns / 1e9, looks_s) / math.sqrt(3) * NORMAL_95,
+        end_w * math.hypot(last.half_ns / 1e9, looks_s) / math.sqrt(3) * NORMAL_95,
         start_spread_w * start_s,
         end_spread_w * end_s,
         sensor.counter_resolution_j or 0.0,
         _part_time_j(samples, window, sensor, inside),
     ]
     return Estimate(joules, math.hypot(*parts))
+
+
+def _look_behind_s(sensor: Sensor) -> float:
+    """Half of the time by which a tick may trail the looks that it adds up: none where both keep one beat.
+
+    Where no power reading shows the looks, they are taken to come as slowly as the ticks.
+    """
+    counter_s, power_s = sensor.counter_period_s or 0.0, sensor.power_period_s
+    if power_s is None:
+        return counter_s / 2
+    return 0.0 if abs(counter_s - power_s) < SAME_BEAT * power_s else power_s / 2
 
 
 def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
@@ -183,40 +200,47 @@ def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
 
 
 def _part_time_j(samples: Sequence[Sample], window: Window, sensor: Sensor, inside: Sequence[Tick]) -> float:
-    """95% half-width from what the sensor did not see: it looks during ``duty`` of each period.
+    """95% half-width of a counter that may be built from the same part-time looks as the power readings.
 
-    The scatter of neighbouring readings (so that drift does not count) tells how much one look differs from
-    another; the unseen share of it averages out over the updates. A load that repeats in step with the sensor's
-    period cannot be seen this way: docs/method.md.
+    Nothing proves that it is not. Without readings beside it, the scatter of its own steps stands for theirs, and
+    only the share of time in which the sensor does not look can be missed.
     """
+    if sensor.power_field is not None:
+        return _look_j(samples, window, sensor)
     duty = UNKNOWN_DUTY if sensor.duty is None else sensor.duty
-    if duty >= 1.0:
-        return 0.0
-    scatter_w, updates = _scatter(samples, window, sensor)
-    if updates < 2:
-        steps = [
-            (later.counter_j - earlier.counter_j) / ((later.t_ns - earlier.t_ns) / 1e9)
-            for earlier, later in pairwise(inside)
-        ]
-        scatter_w, updates = _neighbour_scatter(steps), len(steps)
-    return NORMAL_95 * scatter_w * math.sqrt((1 - duty) / max(1, updates)) * window.seconds
+    steps = [
+        (later.counter_j - earlier.counter_j) / ((later.t_ns - earlier.t_ns) / 1e9)
+        for earlier, later in pairwise(inside)
+    ]
+    return NORMAL_95 * _neighbour_scatter(steps) * math.sqrt(max(0.0, 1 - duty) / len(steps)) * window.seconds
 
 
-def _scatter(samples: Sequence[Sample], window: Window, sensor: Sensor) -> tuple[float, int]:
-    """Standard deviation of one look in watts, from neighbouring readings inside the window, and their number."""
-    if sensor.power_field is None:
-        return 0.0, 0
+def _look_j(samples: Sequence[Sample], window: Window, sensor: Sensor) -> float:
+    """95% half-width from looking now and then: the scatter of one look, averaged over the looks that were read.
+
+    The scatter is that of neighbouring readings, so that drift does not count. It holds what the load did between
+    looks and the sensor's own noise, which no reading can tell apart. A load that repeats in step with the sensor
+    shows no scatter and cannot be seen this way: docs/method.md. A reading's last digit adds half of itself.
+    """
     period_s = sensor.power_period_s or sensor.poll_s or 0.1
+    looks = max(2, round(window.seconds / max(period_s, sensor.poll_s or 0.0)))
     readings = [sample.power_w for sample in _within(samples, window) if sample.power_w is not None]
-    distinct = [now for before, now in zip([None, *readings], readings, strict=False) if now != before]
-    updates = max(1, round(window.seconds / period_s))
-    # a reading that repeated itself is an update too, with no difference to the one before
-    squares = sum((later - earlier) ** 2 for earlier, later in pairwise(distinct))
-    deviation_w = math.sqrt(squares / (2 * max(1, updates - 1)))
+    # several polls see one update: those repeats are no news, but a true repeat is a look without a difference
+    squares = math.fsum((later - earlier) ** 2 for earlier, later in pairwise(readings))
+    scatter_w = math.sqrt(squares / (2 * (looks - 1)))
     if sensor.averaging_s:
         # neighbouring averages share all but one look, so one look scatters by their number times more
-        deviation_w *= max(1.0, sensor.averaging_s / period_s)
-    return deviation_w, len(readings)
+        scatter_w *= max(1.0, sensor.averaging_s / max(period_s, sensor.poll_s or 0.0))
+    by_chance_w = NORMAL_95 * scatter_w / math.sqrt(looks)
+    return math.hypot(by_chance_w, _last_digit_w(readings) / 2) * window.seconds
+
+
+def _last_digit_w(readings: Sequence[float]) -> float:
+    """The coarsest step, up to 1 W, of which every reading is a multiple; 0 where there is none above 1 mW."""
+    for step_w in LAST_DIGIT_STEPS_W:
+        if readings and all(abs(watts / step_w - round(watts / step_w)) < 1e-6 for watts in readings):
+            return step_w
+    return 0.0
 
 
 def _neighbour_scatter(values: Sequence[float]) -> float:
@@ -251,33 +275,33 @@ def integrated_joules(samples: Sequence[Sample], window: Window, sensor: Sensor)
     # when an update falls and what it looked at are known to half a period and a poll; an average smears an edge
     blur_s = period_s / 2 + poll_s / 2 + averaging_s / 8
     around_ns = (averaging_s + 2 * period_s + 2 * poll_s) * 1e9
-    duty = UNKNOWN_DUTY if sensor.duty is None else sensor.duty
-    scatter_w, _ = _scatter(samples, window, sensor)
-    updates = max(1.0, window.seconds / period_s) if period_s else 1.0
+    start_w, end_w = (_near_w(good, edge, around_ns) for edge in (window.start_ns, window.end_ns))
     parts = [
-        _swing_w(good, window.start_ns - around_ns, window.start_ns + around_ns) * blur_s,
-        _swing_w(good, window.end_ns - around_ns, window.end_ns + around_ns) * blur_s,
-        NORMAL_95 * scatter_w * math.sqrt((1 - duty) / updates) * window.seconds,
+        (max(start_w) - min(start_w)) * blur_s,
+        (max(end_w) - min(end_w)) * blur_s,
+        # a lag that is wrong throughout moves the window along whatever the load did from end to end
+        (math.fsum(end_w) / len(end_w) - math.fsum(start_w) / len(start_w)) * blur_s,
+        _look_j(good, window, sensor),
     ]
     return Estimate(joules, math.hypot(*parts))
 
 
-def _swing_w(samples: Iterable[Sample], start_ns: float, end_ns: float) -> float:
-    """Highest less lowest reading near one edge."""
-    watts = [sample.power_w for sample in samples if start_ns <= sample.t_ns <= end_ns and sample.power_w is not None]
-    return max(watts) - min(watts) if watts else 0.0
+def _near_w(good: Sequence[Sample], edge_ns: int, around_ns: float) -> list[float]:
+    """Readings near one edge of the window, or else the nearest one."""
+    near = [sample for sample in good if abs(sample.t_ns - edge_ns) <= around_ns]
+    near = near or [min(good, key=lambda sample: abs(sample.t_ns - edge_ns))]
+    return [sample.power_w for sample in near if sample.power_w is not None]
 
 
 def _crosscheck(counted: Estimate, integrated: Estimate) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Warnings and reasons from the two figures. What their own uncertainties explain is no disagreement."""
-    apart_j = abs(counted.joules - integrated.joules)
-    if apart_j <= math.hypot(counted.uncertainty_j, integrated.uncertainty_j):
-        return (), ()
-    share = apart_j / integrated.joules
+    explained_j = math.hypot(counted.uncertainty_j, integrated.uncertainty_j)
+    beyond = max(0.0, abs(counted.joules - integrated.joules) - explained_j) / integrated.joules
+    share = abs(counted.joules - integrated.joules) / integrated.joules
     text = f"energy counter and power samples are {share:.1%} apart"
-    if share > CROSSCHECK_INVALID:
+    if beyond > CROSSCHECK_INVALID:
         return (), (text,)
-    return ((text,), ()) if share > CROSSCHECK_WARN else ((), ())
+    return ((text,), ()) if beyond > CROSSCHECK_WARN else ((), ())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -125,11 +125,12 @@ def test_faults_outside_the_window_do_not_count() -> None:
 
 def test_counter_and_samples_apart() -> None:
     fake = FakeSensor(CURVES["constant"])
-    samples = fake.poll(START - 1, END + 1)
+    start, end = 3.0, 33.0
+    samples = fake.poll(start - 1, end + 1)
     for gain, verdict in ((1.01, "fine"), (1.03, "warn"), (1.08, "invalid")):
         skewed = [replace(s, power_w=s.power_w * gain) for s in samples if s.power_w is not None]
-        energy = measure(skewed, window(), fake.sensor())
-        assert energy.joules == pytest.approx(300 * (END - START), rel=0.005)
+        energy = measure(skewed, window(start, end), fake.sensor())
+        assert energy.joules == pytest.approx(300 * (end - start), rel=0.005)
         assert energy.crosscheck_ratio == pytest.approx(1 / gain, rel=0.005)
         assert bool(energy.warnings) == (verdict == "warn")
         assert bool(energy.invalid_reasons) == (verdict == "invalid")

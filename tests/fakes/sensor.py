@@ -40,7 +40,7 @@ class FakeSensor:
     throttled: tuple[tuple[float, float, str], ...] = ()
     seed: int = 1
     _looks: dict[int, float] = field(default_factory=dict)
-    _sums: list[float] = field(default_factory=list)
+    _sums: list[float] = field(default_factory=lambda: [0.0])
 
     def look_w(self, k: int) -> float:
         """What is published at update ``k``."""
@@ -52,6 +52,12 @@ class FakeSensor:
                 watts = math.floor(watts / self.quantum + 0.5) * self.quantum
             self._looks[k] = watts
         return self._looks[k]
+
+    def _looks_sum(self, k: int) -> float:
+        """Sum of the looks 0 … ``k``; whole sums are kept."""
+        while len(self._sums) <= k + 1:
+            self._sums.append(self._sums[-1] + self.look_w(len(self._sums) - 1))
+        return self._sums[max(0, k + 1)]
 
     def power_w(self, t: float) -> float:
         k = math.floor((t - self.phase) / self.period)
@@ -69,7 +75,7 @@ class FakeSensor:
         if self.counter_looks:
             first = math.floor((start - self.phase) / self.period)
             last = math.floor((tick - self.phase) / self.period)
-            joules = math.fsum(self.look_w(k) for k in range(first + 1, last + 1)) * self.period
+            joules = (self._looks_sum(last) - self._looks_sum(first)) * self.period
         else:
             joules = 0.0
             if tick > start:

@@ -35,6 +35,7 @@ class Curve:
     noise_w: float = 0.0
     noise_cell: float = 0.01
     noise_seed: int = 1
+    _noise_sums: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
 
     def _points_j(self, t: float) -> float:
         joules, at, watts = 0.0, 0.0, self.points[0][1]
@@ -58,22 +59,24 @@ class Curve:
         on = self.square_period * self.square_duty
         return (whole * on + min(u - whole * self.square_period, on)) * self.square_high
 
-    def _noise_j(self, start: float, end: float) -> float:
+    def _noise_j(self, t: float) -> float:
+        """Joules of the noise from 0 to ``t`` ≥ 0; whole cells are summed once and kept."""
         if self.noise_w <= 0:
             return 0.0
-        joules, cell = 0.0, math.floor(start / self.noise_cell)
-        while cell * self.noise_cell < end:
-            low = max(cell * self.noise_cell, start)
-            high = min((cell + 1) * self.noise_cell, end)
-            if high > low:
-                joules += self.noise_w * ROOT_12 * uniform(self.noise_seed, cell) * (high - low)
-            cell += 1
-        return joules
+        cell = math.floor(t / self.noise_cell)
+        while len(self._noise_sums) <= cell:
+            index = len(self._noise_sums) - 1
+            step = self.noise_w * ROOT_12 * uniform(self.noise_seed, index) * self.noise_cell
+            self._noise_sums.append(self._noise_sums[-1] + step)
+        rest = self.noise_w * ROOT_12 * uniform(self.noise_seed, cell) * (t - cell * self.noise_cell)
+        return self._noise_sums[cell] + rest
 
     def energy_j(self, start: float, end: float) -> float:
         """True joules of [start, end]."""
         whole = self._points_j(end) - self._points_j(start) + self._square_j(end) - self._square_j(start)
-        return whole + self._noise_j(start, end)
+        if start < 0:  # the script begins at 0; before it, only a sensor's first look
+            return whole
+        return whole + self._noise_j(end) - self._noise_j(start)
 
 
 @dataclass(frozen=True)
