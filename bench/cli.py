@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import __version__
-from bench.model import EXIT_INVALID, EXIT_OK, EXIT_USAGE, BenchError
+from bench.model import EXIT_INVALID, EXIT_OK, BenchError
 
 if TYPE_CHECKING:
     from bench.devices import Choice
     from bench.model import Device, Meter, Record
     from bench.progress import TerminalObserver
+    from bench.runner import Asked
     from bench.workloads import Request
 
 EXIT_INTERRUPTED = 130
@@ -82,7 +83,7 @@ def main() -> NoReturn:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`): nothing more to say to anyone.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
     except Exception as error:
         if os.environ.get("BITWATT_TRACEBACK"):
             raise
@@ -96,12 +97,8 @@ def main() -> NoReturn:
         code = EXIT_INTERNAL
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        _streams.err.print(f"bitwatt: cannot write to stdout ({(error.strerror or str(error)).lower()}).")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = EXIT_USAGE
+    except OSError:
+        _drop_stdout()
     sys.exit(code)
 
 
@@ -169,10 +166,24 @@ def devices_command(
 
 def _print(thing: Any) -> None:
     """Text goes out as it is; anything else is drawn by Rich."""
-    if isinstance(thing, str):
-        sys.stdout.write(thing if thing.endswith("\n") else thing + "\n")
-    else:
-        _streams.out.print(thing)
+    try:
+        if isinstance(thing, str):
+            sys.stdout.write(thing if thing.endswith("\n") else thing + "\n")
+        else:
+            _streams.out.print(thing)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_stdout()
+        raise BenchError(
+            f"cannot write to stdout ({(error.strerror or str(error)).lower()})", "send the output elsewhere"
+        ) from error
+
+
+def _drop_stdout() -> None:
+    """Nobody can read our stdout any more: what is still buffered for it must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -219,6 +230,7 @@ def run_command(
     ] = None,
     window: Annotated[float | None, typer.Option(help="Seconds per window.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Windows per variant.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Seconds of warm-up at most.")] = None,
     quick: Annotated[bool, typer.Option(help="5 s windows, one each, labelled quick.")] = False,
     smoke: Annotated[bool, typer.Option(help="The smallest set in 1 s windows, labelled smoke.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the CSV and its sidecar.")] = Path("results"),
@@ -243,7 +255,7 @@ def run_command(
     if quick and smoke:
         raise BenchError("--quick and --smoke exclude each other", "give one of them")
     mode = "smoke" if smoke else "quick" if quick else "standard"
-    runner.timing(mode, metered=False, window_s=window, repeats=repeats)
+    durations = runner.Asked(window, repeats, warmup)
     workloads = _names(workload)
     for name in workloads:
         if name not in MODULES:
@@ -277,8 +289,7 @@ def run_command(
         meter,
         sensor_calibration,
         mode=mode,
-        window_s=window,
-        repeats=repeats,
+        durations=durations,
         out=out,
         host_label=host_label,
         seed=seed,
@@ -299,8 +310,7 @@ def _measure_all(
     calibration: Path | None,
     *,
     mode: str,
-    window_s: float | None,
-    repeats: int | None,
+    durations: Asked,
     out: Path,
     host_label: str | None,
     seed: int,
@@ -318,7 +328,7 @@ def _measure_all(
             metered = runner.reads_watts(source.sensor)
             if source.sensor.reason and not quiet:
                 _warn(f"no watts for {device.label}: {source.sensor.reason}")
-            timing = runner.timing(mode, metered=metered, window_s=window_s, repeats=repeats)
+            timing = runner.timing(mode, durations, metered=metered)
             context = environment.context(choice.how, device, host_label=host_label)
             with TerminalObserver(_streams.err, quiet=quiet) as observer:
                 done, bad = _measure_one(device, workloads, request, source, timing, context, out, seed, observer)
@@ -373,6 +383,8 @@ def _measure_one(
             results.replace(number, record)
         if results.records:
             _streams.err.print(f"wrote {results.path} and {results.sidecar.name}")
+        else:
+            results.sidecar.unlink(missing_ok=True)
         return list(results.records), wrong
 
 

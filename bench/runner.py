@@ -74,22 +74,36 @@ class Timing:
         return self.warmup_max_s >= STEADY_BLOCKS * self.block_s
 
 
-def timing(mode: str, *, metered: bool, window_s: float | None = None, repeats: int | None = None) -> Timing:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Durations that the user asked for in place of the mode's own; None: the mode's.
+
+    Raises:
+        BenchError: a duration is impossible.
+    """
+
+    window_s: float | None = None
+    repeats: int | None = None
+    warmup_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.window_s is not None and not (math.isfinite(self.window_s) and self.window_s >= 0.1):
+            raise BenchError(f"a window of {self.window_s:g} s is too short to time", "use --window 0.1 or more")
+        if self.repeats is not None and self.repeats < 1:
+            raise BenchError(f"{self.repeats} repeats measure nothing", "use --repeats 1 or more")
+        if self.warmup_s is not None and not (math.isfinite(self.warmup_s) and self.warmup_s >= 0):
+            raise BenchError(f"a warm-up of {self.warmup_s:g} s cannot be", "use --warmup 0 or more")
+
+
+def timing(mode: str, asked: Asked | None = None, *, metered: bool) -> Timing:
     """The durations of a mode; windows are 30 s where watts are read and 5 s where none are.
 
     Args:
         mode: ``standard``, ``quick`` (5 s windows) or ``smoke`` (1 s windows, for CI).
+        asked: what replaces the mode's own durations.
         metered: whether a power sensor is read.
-        window_s: replaces the mode's window.
-        repeats: replaces the mode's number of windows per variant.
-
-    Raises:
-        BenchError: the window is under 0.1 s or not finite, or the repeats are below 1.
     """
-    if window_s is not None and not (math.isfinite(window_s) and window_s >= 0.1):
-        raise BenchError(f"a window of {window_s:g} s is too short to time", "use --window 0.1 or more")
-    if repeats is not None and repeats < 1:
-        raise BenchError(f"{repeats} repeats measure nothing", "use --repeats 1 or more")
+    asked = asked or Asked()
     if mode == "smoke":
         base = Timing("smoke", 1.0, 0.3, 0.5, 0.25, 0.5, launch_s=0.05, repeats=1)
     elif mode == "quick":
@@ -100,13 +114,16 @@ def timing(mode: str, *, metered: bool, window_s: float | None = None, repeats: 
         base = Timing("standard", 5.0, 1.0, 3.0, 0.5, 0.0, repeats=2)
     if not metered:
         base = replace(base, idle_s=0.0)
-    return replace(
-        base,
-        window_s=base.window_s if window_s is None else window_s,
-        repeats=base.repeats if repeats is None else repeats,
+    if asked.window_s is not None:
+        base = replace(base, window_s=asked.window_s)
+    if asked.repeats is not None:
         # A number of repeats that was asked for is what is run.
-        target_half_width=base.target_half_width if repeats is None else None,
-    )
+        base = replace(base, repeats=asked.repeats, target_half_width=None)
+    if asked.warmup_s is not None:
+        shortest = min(base.warmup_min_s, asked.warmup_s)
+        block = min(base.block_s, max(asked.warmup_s / STEADY_BLOCKS, 0.02))
+        base = replace(base, warmup_min_s=shortest, warmup_max_s=asked.warmup_s, block_s=block)
+    return base
 
 
 def reads_watts(sensor: Sensor) -> bool:

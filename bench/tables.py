@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from rich.table import Table
 
@@ -110,7 +111,7 @@ def _lines(records: Sequence[Record]) -> tuple[list[str], list[list[str]], str]:
                 scaled(statistics.fmean(rates), f"{unit}/s") if rates else "invalid",
                 _half_width(rates),
                 _mean(good, "power_mean_w", lambda value: f"{figures(value)} W"),
-                _mean(good, "work_per_j", lambda value, unit=unit: scaled(value, f"{unit}/J")),
+                _mean(good, "work_per_j", partial(scaled, unit=f"{unit}/J")),
                 _mean(good, "tokens_per_s", figures),
                 _mean(good, "mfu", lambda value: f"{value:.1%}"),
                 f"{len(good)}/{len(group)}",

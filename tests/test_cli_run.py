@@ -19,7 +19,7 @@ from bench.model import Record
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = list(Record.__dataclass_fields__)
-FAST = ["--device", "cpu", "--workload", "fake", "--meter", "none", "--window", "0.2", "--quick"]
+FAST = ["--device", "cpu", "--workload", "fake", "--window", "0.2", "--warmup", "0.1", "--quick"]
 
 
 def command(*arguments: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_a_run_leaves_a_csv_a_sidecar_and_a_table(tmp_path):
     (sidecar,) = tmp_path.glob("*.samples.jsonl")
     assert len(store.read_sidecar(sidecar).windows) == 4
     assert "one" in done.stdout
-    assert "GH/s" in done.stdout
+    assert "H/s" in done.stdout
     assert "wrote" in done.stderr
     assert "wrote" not in done.stdout
 
@@ -88,7 +88,7 @@ def test_markdown_is_a_table(tmp_path):
 
 
 def test_assumed_watts_are_labelled(tmp_path):
-    done = run(tmp_path, "--meter", "assume:50")
+    done = run(tmp_path, "--assume-watts", "50")
     assert done.returncode == 0, done.stderr
     (row,) = rows(tmp_path)
     assert row["energy_method"] == "assumed"
@@ -106,6 +106,8 @@ def test_assumed_watts_are_labelled(tmp_path):
         (["--window", "0"], "too short"),
         (["--window", "nan"], "too short"),
         (["--repeats", "0"], "repeats"),
+        (["--warmup", "-1"], "warm-up"),
+        (["--assume-watts", "0"], "not a number of watts"),
         (["--batch", "two"], "--batch"),
         (["--seq", "0"], "--seq"),
         (["--smoke"], "exclude each other"),
@@ -125,6 +127,12 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(tmp_path, arguments, says):
     assert "To fix:" in done.stderr
     assert done.stdout == ""
     assert not list(tmp_path.iterdir()), "nothing is left behind by a run that never began"
+
+
+def test_two_power_sources_are_wrong_use(tmp_path):
+    done = run(tmp_path, "--meter", "none", "--assume-watts", "50")
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
 
 
 def test_an_unknown_option_is_wrong_use(tmp_path):

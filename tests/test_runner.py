@@ -203,12 +203,15 @@ def test_timing_of_the_modes():
     assert runner.timing("quick", metered=True).window_s == 5
     assert runner.timing("smoke", metered=True).window_s == 1
     assert runner.timing("smoke", metered=False).idle_s == 0
-    assert runner.timing("standard", metered=True, window_s=7, repeats=9).repeats == 9
+    asked = runner.timing("standard", runner.Asked(7, 9, 1.5), metered=True)
+    assert (asked.window_s, asked.repeats, asked.warmup_max_s) == (7, 9, 1.5)
+    assert asked.warmup_min_s <= 1.5
 
 
 @pytest.mark.parametrize(
-    ("window_s", "repeats"), [(0.0, None), (-1.0, None), (math.nan, None), (math.inf, None), (5.0, 0)]
+    "asked",
+    [(0.0,), (-1.0,), (math.nan,), (math.inf,), (5.0, 0), (5.0, 1, -1.0), (5.0, 1, math.nan)],
 )
-def test_impossible_timing_is_refused(window_s, repeats):
+def test_impossible_timing_is_refused(asked):
     with pytest.raises(BenchError):
-        runner.timing("standard", metered=False, window_s=window_s, repeats=repeats)
+        runner.Asked(*asked)
