@@ -1,0 +1,260 @@
+"""A nonce scan through CuPy: what SHA-256d and scrypt on CUDA share.
+
+One stream, one buffer of found shares on the device, a kernel that CuPy compiles with NVRTC. A scan is one launch and
+allocates nothing; any number may be in flight.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from bench import kernels_io
+from bench.model import BenchError, Device
+from bench.workloads.engine import NONCE_SPACE, Work
+
+SHARE_CAPACITY = 1 << 20
+FIRST_READ = 1 << 12
+"""Shares that the first copy of a drain brings along; more take a second copy."""
+CUDA13_DRIVER = 580
+"""First NVIDIA driver branch that runs CUDA 13 (CUDA 13.0 release notes)."""
+SEQUENCES = 1 << 32
+
+Arguments = Callable[[Work, int, int], tuple[int, Sequence[Any]]]
+"""``(work, first_nonce, count)`` → blocks of the grid, and the kernel's arguments up to the found shares."""
+
+
+class CudaScan:
+    """A :class:`~bench.workloads.engine.Engine` over one compiled kernel.
+
+    The kernel's last three parameters are the 64-bit count of found shares, their ``(sequence, nonce)`` pairs, and how
+    many pairs fit.
+    """
+
+    def __init__(
+        self,
+        cuda: Cuda,
+        kernel: Any,
+        arguments: Arguments,
+        *,
+        threads: int,
+        implementation: str,
+        quantum: int,
+        setting: str | None = None,
+        capacity: int = SHARE_CAPACITY,
+    ) -> None:
+        """Allocate the buffer of found shares.
+
+        Args:
+            cuda: the opened device.
+            kernel: CuPy's kernel object.
+            arguments: makes the grid and arguments of one scan.
+            threads: of a block.
+            implementation: name for the CSV.
+            quantum: nonces of the smallest efficient scan; a power of two.
+            setting: what must match for two rows to be compared.
+            capacity: shares that fit between two drains.
+        """
+        import numpy as np
+
+        self.implementation = implementation
+        self.quantum = quantum
+        self.setting = setting
+        self._cuda = cuda
+        self._kernel = kernel
+        self._arguments = arguments
+        self._block = (threads,)
+        self._capacity = np.uint32(capacity)
+        self._first_read = min(capacity, FIRST_READ)
+        self._closed = False
+        with cuda.guard():
+            # One array, so that one copy brings the count and the first shares.
+            self._shares = cuda.cupy.zeros(1 + capacity, dtype=np.uint64)
+            self._count, self._entries = self._shares[:1], self._shares[1:]
+
+    def scan(self, work: Work, first_nonce: int, count: int) -> None:
+        """Enqueue one launch; returns at once."""
+        if not (count >= 1 and first_nonce >= 0 and first_nonce + count <= NONCE_SPACE):
+            raise ValueError(f"nonces {first_nonce} … +{count} leave the 32-bit space")
+        blocks, arguments = self._arguments(work, first_nonce, count)
+        with self._cuda.guard():
+            self._kernel((blocks,), self._block, (*arguments, self._count, self._entries, self._capacity))
+
+    def sync(self) -> None:
+        """Wait for every scan enqueued."""
+        with self._cuda.guard():
+            self._cuda.stream.synchronize()
+
+    def drain(self) -> list[tuple[int, int]]:
+        """Take the shares found so far."""
+        with self._cuda.guard():
+            head = self._shares[: 1 + self._first_read].get()
+            count = int(head[0])
+            if not count:
+                return []
+            entries = head[1:] if count <= self._first_read else self._entries[: min(count, int(self._capacity))].get()
+            self._count.fill(0)
+        if count > self._capacity:
+            raise BenchError(
+                f"{count} shares were found between two syncs, and only {self._capacity} could be kept",
+                "ask for more share bits, or for shorter launches",
+            )
+        # The pair is (sequence, nonce) in memory, so the sequence is the low half of the word.
+        return [(entry & 0xFFFFFFFF, entry >> 32) for entry in entries[:count].tolist()]
+
+    def close(self) -> None:
+        """Wait for what is in flight, then let go of the device's memory."""
+        if not self._closed:
+            self._closed = True
+            try:
+                self.sync()
+            finally:
+                del self._shares, self._count, self._entries
+
+
+class Cuda:
+    """One CUDA device opened through CuPy, with the stream that everything runs on."""
+
+    def __init__(self, device: Device) -> None:
+        """Open ``device``.
+
+        Raises:
+            BenchError: CuPy is missing or does not see the device, or sees another one under its number.
+        """
+        self.cupy: Any = import_cupy(device)
+        self.device = device
+        runtime, driver = self.cupy.cuda.runtime, self.cupy.cuda.driver
+        self._failures: tuple[type[Exception], ...] = (runtime.CUDARuntimeError, driver.CUDADriverError)
+        self._out_of_memory: type[Exception] = self.cupy.cuda.memory.OutOfMemoryError
+        with self._explained():
+            self._handle = self.cupy.cuda.Device(device.index)
+            self._check_identity()
+            with self._handle:
+                self.stream = self.cupy.cuda.Stream(non_blocking=True)
+                self.multiprocessors = int(self._handle.attributes["MultiProcessorCount"])
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Make the device and its stream current; turn the driver's failures into one sentence."""
+        with self._explained(), self._handle, self.stream:
+            yield
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except self._out_of_memory as error:
+            raise BenchError(
+                f"{self.device.label} has too little free memory ({first_line(error)})", "end what else runs on it"
+            ) from error
+        except self._failures as error:
+            raise BenchError(
+                f"{self.device.label} failed: {first_line(error)}",
+                "look for Xid in the kernel log (dmesg); a lost device comes back after a reset or reboot",
+            ) from error
+
+    def _check_identity(self) -> None:
+        """CuPy and torch number devices alike unless the environment differs; measuring the wrong card is worse."""
+        ours, theirs = self.device.pci_bus_id, self._handle.pci_bus_id
+        if ours and theirs and _pci_key(ours) != _pci_key(theirs):
+            raise BenchError(
+                f"CuPy's device {self.device.index} is at {theirs}, but torch's is at {ours}",
+                "set CUDA_DEVICE_ORDER=PCI_BUS_ID and run again",
+            )
+
+    def compile(self, name: str, entry: str, defines: Mapping[str, int]) -> Any:
+        """Compile ``kernels/<name>`` for this device and return its kernel ``entry``.
+
+        Raises:
+            BenchError: NVRTC is missing or rejects the source.
+        """
+        options = ("--std=c++14", *(f"-D{key}={value}" for key, value in defines.items()))
+        compiler = self.cupy.cuda.compiler
+        with self.guard():
+            try:
+                module = self.cupy.RawModule(code=whole_source(name), options=options, backend="nvrtc")
+                module.compile()
+                return module.get_function(entry)
+            except compiler.CompileException as error:
+                raise BenchError(
+                    f"NVRTC does not compile {name}: {_compiler_error(error)}",
+                    "upgrade CuPy and its NVRTC, or report this as a defect",
+                ) from error
+            except (RuntimeError, OSError, ImportError) as error:
+                if isinstance(error, self._failures):
+                    raise
+                raise BenchError(
+                    f"CuPy cannot compile {name} ({first_line(error)})", f"run: pip install {_extra(self.device)!r}"
+                ) from error
+
+    def blocks_per_multiprocessor(self, kernel: Any, threads: int) -> int:
+        """Blocks of ``threads`` that fit on one multiprocessor at once."""
+        with self.guard():
+            driver = self.cupy.cuda.driver
+            return int(driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.kernel.ptr, threads, 0))
+
+    def timed(self, work: Callable[[], None]) -> float:
+        """Seconds of device time between the start and the end of what ``work`` enqueues."""
+        with self.guard():
+            start, end = self.cupy.cuda.Event(), self.cupy.cuda.Event()
+            start.record(self.stream)
+            work()
+            end.record(self.stream)
+            end.synchronize()
+            return float(self.cupy.cuda.get_elapsed_time(start, end)) / 1e3
+
+
+def import_cupy(device: Device) -> Any:
+    """CuPy, or a sentence that says which extra brings it.
+
+    Raises:
+        BenchError: it is not installed or does not load.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        raise BenchError(
+            f"CuPy is needed to hash on {device.label} and is not there ({first_line(error)})",
+            f"run: pip install {_extra(device)!r}",
+        ) from error
+    return cupy
+
+
+def whole_source(name: str) -> str:
+    """A kernel's text with the project's own headers written out in place.
+
+    CuPy keys its cache of machine code by this text alone, so a header that it includes would change unnoticed.
+    """
+    text = kernels_io.source(name)
+    return re.sub(r'^#include "([\w.]+)"$', lambda found: kernels_io.source(found[1]), text, flags=re.MULTILINE)
+
+
+def power_of_two_from(number: int) -> int:
+    """The least power of two that is at least ``number`` ≥ 1."""
+    return 1 << (number - 1).bit_length()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type's name."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _compiler_error(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if "error" in line]
+    return lines[0] if lines else first_line(error)
+
+
+def _extra(device: Device) -> str:
+    """The package extra with the CuPy that this driver can run."""
+    found = re.match(r"\d+", device.driver or "")
+    if found:
+        return f"bitwatt[cuda{13 if int(found[0]) >= CUDA13_DRIVER else 12}]"
+    return f"bitwatt[cuda{12 if 'CUDA 12' in (device.runtime or '') else 13}]"
+
+
+def _pci_key(text: str) -> tuple[int, ...]:
+    """Domain, bus, device, function as numbers: writers differ in leading zeros."""
+    return tuple(int(part, 16) for part in re.split(r"[:.]", text))
