@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import __version__
-from bench.model import EXIT_INVALID, EXIT_OK, BenchError
+from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
 
 if TYPE_CHECKING:
     from bench.devices import Choice
@@ -150,7 +150,7 @@ def devices_command(
     meter: Annotated[str, typer.Option(help="Power source to try on each device.")] = "auto",
 ) -> None:
     """List what can be measured, and with which power sensor."""
-    from bench import devices, meters, tables
+    from bench import devices, meters, render
 
     found = [*devices.accelerators(), devices.cpu()]
     lines = []
@@ -160,7 +160,7 @@ def devices_command(
             lines.append((device, source.sensor))
         finally:
             source.close()
-    text = tables.devices_json(lines) if json else tables.devices_table(lines)
+    text = render.devices_json(lines) if json else render.devices_table(lines)
     _print(text)
 
 
@@ -412,15 +412,69 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
         case Layout.CSV:
             _print(store.to_csv(records))
         case Layout.MARKDOWN if records:
-            from bench import tables
+            from bench import render
 
-            _print(tables.rows_markdown(records))
+            _print(render.rows_markdown(records))
         case Layout.TABLE if records:
-            from bench import tables
+            from bench import render
 
-            _print(tables.rows_table(records))
-            for line in tables.row_notes(records):
+            _print(render.rows_table(records))
+            for line in render.row_notes(records):
                 _streams.err.print(line)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# compare
+
+
+@app.command("compare")
+def compare_command(
+    files: Annotated[list[Path], typer.Argument(help="Result CSVs, or folders of them.")],
+    baseline: Annotated[str | None, typer.Option(help="The card (or run, driver, …) that ratios are to.")] = None,
+    by: Annotated[
+        str, typer.Option(help="What is set against what: card, gpu, driver, power-limit, run, host, file, commit, …")
+    ] = "card",
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated: rate_per_s, power_mean_w, work_per_j, tokens_per_s, tokens_per_j."),
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(help="Lay published figures beside: 'measured' (of the cards at hand), card names, or 'all'."),
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None, typer.Option(help="Exit with 1 if this holds of a ratio: 'sha256d.work_per_j<0.95'.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="A JSON object with every comparison.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="A line per comparison.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A table for an issue or a README.")] = False,
+) -> None:
+    """Set cards or runs against each other: rates, watts, work per joule, with 95% intervals and verdicts."""
+    from bench import compare, gate, render, store
+    from bench import published as known
+    from bench.lines import label
+
+    layout = _layout(json, csv, markdown)
+    conditions = gate.conditions(fail_if) if fail_if else []
+    frame = store.read(files, compare.COLUMNS)
+    result = compare.compare(frame, baseline=baseline, by=by, metrics=_names(metric) or None)
+    judgements = [gate.judge(result, condition) for condition in conditions]
+    if published is not None:
+        result = known.lay(result, () if published == "measured" else _names(published))
+    draw = {
+        Layout.TABLE: render.comparison_table,
+        Layout.JSON: render.comparison_json,
+        Layout.CSV: render.comparison_csv,
+        Layout.MARKDOWN: render.comparison_markdown,
+    }[layout]
+    _print(draw(result))
+    for note in render.comparison_notes(result):
+        _streams.err.print(Text(note))
+    for judgement in judgements:
+        for line in judgement.failed:
+            _streams.err.print(Text(f"--fail-if {judgement.condition.text}: {label(line.key)} is {line.ratio:.4g}"))
+    if any(judgement.failed for judgement in judgements):
+        raise typer.Exit(EXIT_REGRESSION)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
