@@ -43,8 +43,10 @@ typedef struct sha256d_found {
   sha256d_u32 nonce;
 } sha256d_found;
 
-/* The few things that differ between the GPU's assembly, AMD's compiler and a host build. */
-#if defined(__CUDA_ARCH__)
+/* What differs between NVIDIA's assembly and any other compiler. A test that runs the first on a host defines
+ * GPU_EMULATED and brings its own versions of the four functions. */
+#if defined(__CUDA_ARCH__) || defined(GPU_EMULATED)
+#if !defined(GPU_EMULATED)
 #if SHA256D_VARIANT >= 1
 static __device__ __forceinline__ sha256d_u32 gpu_multiply_add(sha256d_u32 x, sha256d_u32 y, sha256d_u32 z) {
   sha256d_u32 r;
@@ -76,6 +78,7 @@ static __device__ __forceinline__ sha256d_u32 gpu_logic(sha256d_u32 x, sha256d_u
   asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(r) : "r"(x), "r"(y), "r"(z), "n"(TABLE));
   return r;
 }
+#endif
 #define GPU_XOR3(x, y, z) gpu_logic<0x96>(x, y, z)
 #define GPU_CH(e, f, g) gpu_logic<0xca>(e, f, g)
 #define GPU_MAJ(a, b, c) gpu_logic<0xe8>(a, b, c)
