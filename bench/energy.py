@@ -337,7 +337,7 @@ def _judge_samples(
     inside = _within(samples, window)
     missing = [sample for sample in inside if sample.missing]
     good = [sample for sample in samples if not sample.missing]
-    warnings: list[str] = []
+    warnings = [sensor.note] if sensor.note else []
     invalid: list[str] = []
     lost = next((sample for sample in missing if (sample.error or "").startswith(DEVICE_LOST)), None)
     if lost is not None:

@@ -216,6 +216,8 @@ class Sensor:
     uncertainty_source: str | None = None
     reason: str | None = None
     """Why there are no watts, and what to do, when there are none."""
+    note: str | None = None
+    """Something about the sensor that every window should carry as a warning."""
     name: str | None = None
     """Card or zone as its vendor names it."""
     poll_s: float | None = None
@@ -333,7 +335,8 @@ class Meter(Protocol):
 
     def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
         """Samples that tell of ``[start_ns, end_ns]``, oldest first, with at least one before and one after where
-        the sensor gave them. Waits for the one after for at most a few update periods."""
+        the sensor gave them. Waits for the one after for at most a few update periods.
+        """
 
     def close(self) -> None:
         """Stop sampling. Idempotent."""

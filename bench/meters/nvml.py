@@ -9,20 +9,20 @@ import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pynvml
 
+from bench.meters.probe import period_s, watch
 from bench.meters.sampler import Reading
 from bench.model import DEVICE_LOST, BenchError, CardState, Sensor
 
 PROBE_S = 0.6
 """How long update periods are looked for: six updates of a 100 ms sensor."""
-PROBE_POLL_S = 0.002
 FIRST_READING_S = 0.2
 """How long a first reading is tried for, since a single read may fail by chance."""
+COUNTER_STEP_J = 0.001
 AVERAGING_S = 1.0
 """Length of NVML's averaged power reading [nvml.h]."""
 SENSOR_TABLE = Path(__file__).resolve().parents[1] / "data" / "sensors.toml"
@@ -136,18 +136,6 @@ def family_of(name: str) -> Family:
     raise BenchError(f"{SENSOR_TABLE.name} has no entry that matches every card", "reinstall bitwatt")
 
 
-def period_s(times_s: list[float]) -> float | None:
-    """Update period from the moments at which a reading was seen to change. None for fewer than three changes.
-
-    Some updates repeat the value before them, which makes single intervals too long, never too short: the
-    lower quartile of the intervals stands.
-    """
-    if len(times_s) < 3:
-        return None
-    intervals = sorted(later - earlier for earlier, later in pairwise(times_s))
-    return intervals[(len(intervals) - 1) // 4]
-
-
 class NvmlReader:
     """One card, probed: which readings exist, in which scope, and how often they change.
 
@@ -253,27 +241,12 @@ class NvmlReader:
 
     def _probe(self) -> Sensor:
         """Poll quickly for a moment and see how often the readings change."""
-        changes: dict[str, list[float]] = {"counter": [], "power": []}
-        last: dict[str, float] = {}
-        resolution_j: float | None = None
         reads: dict[str, Callable[[], float]] = {}
         if self._counter:
             reads["counter"] = self._read_counter
         if self._power is not None:
             reads["power"] = self._power
-        deadline_s = time.monotonic() + PROBE_S
-        while (now_s := time.monotonic()) < deadline_s:
-            for name, read in reads.items():
-                try:
-                    value = read()
-                except pynvml.NVMLError:
-                    continue
-                if name in last and value != last[name]:
-                    changes[name].append(now_s)
-                last[name] = value
-            time.sleep(PROBE_POLL_S)
-        if self._counter:
-            resolution_j = 0.001
+        changes = watch(reads, PROBE_S, (pynvml.NVMLError,))
         family = family_of(self._name)
         averages = self._field == "average" or (self._field == "usage" and family.usage_averages)
         return Sensor(
@@ -282,7 +255,7 @@ class NvmlReader:
             sensor_id=self._uuid,
             counter=self._counter,
             counter_period_s=period_s(changes["counter"]) if self._counter else None,
-            counter_resolution_j=resolution_j,
+            counter_resolution_j=COUNTER_STEP_J if self._counter else None,
             power_field=self._field,
             power_period_s=(period_s(changes["power"]) or family.period_s) if self._power is not None else None,
             averaging_s=AVERAGING_S if averages else None,

@@ -37,6 +37,9 @@ SETTLE_MARGIN_S = 0.25
 READERS: Mapping[str, str] = {
     "nvml": "bench.meters.nvml",
     "rapl": "bench.meters.rapl",
+    "amd": "bench.meters.amd",
+    "mthreads": "bench.meters.mthreads",
+    "command": "bench.meters.command",
 }
 """Power source → module with ``open_reader(**arguments) -> Reader``. Loaded in the child only."""
 

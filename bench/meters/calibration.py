@@ -1,0 +1,99 @@
+"""A sensor's gain and offset from the user's own wattmeter (``--sensor-calibration my.toml``).
+
+Either the two figures:
+
+    gain = 1.02              # reading = gain × true watts + offset
+    offset_w = -3.1
+    gain_uncertainty = 0.005       # relative, 95%
+    offset_uncertainty_w = 1.0     # 95%
+
+or the readings that they come from, fitted here by least squares with 95% intervals:
+
+    points = [[60.2, 58.1], [151.0, 149.5], [298.7, 301.2], [402.3, 407.9]]   # [true watts, reading]
+
+``sensor_id`` (optional) names the one sensor that it is for, ``source`` how it was found.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.model import BenchError, Sensor
+
+KEYS = {"gain", "offset_w", "gain_uncertainty", "offset_uncertainty_w", "points", "sensor_id", "source"}
+LEAST_POINTS = 3
+
+
+def fit(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Gain, offset in W, and their 95% half-widths (gain's relative) of reading = gain × true + offset.
+
+    Args:
+        points: at least three of (true watts, reading) at two or more different true powers.
+
+    Raises:
+        ValueError: too few points, or all at one power.
+    """
+    from scipy import stats
+
+    if len(points) < LEAST_POINTS or len({true_w for true_w, _ in points}) < 2:
+        raise ValueError(f"a fit needs {LEAST_POINTS} points or more, at different powers")
+    line = stats.linregress([true_w for true_w, _ in points], [reading_w for _, reading_w in points])
+    t = float(stats.t.ppf(0.975, len(points) - 2))
+    gain, offset_w = float(line.slope), float(line.intercept)
+    return gain, offset_w, t * float(line.stderr) / gain, t * float(line.intercept_stderr)
+
+
+def _figure(table: dict[str, Any], key: str, default: float | None, path: Path) -> float | None:
+    value = table.get(key, default)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise BenchError(f"{path}: {key} must be a number, not {value!r}", "see docs/method.md, Calibration")
+    return float(value)
+
+
+def calibrated(sensor: Sensor, path: Path) -> Sensor:
+    """The sensor with the calibration of a TOML file; energy figures are corrected by it, samples stay raw.
+
+    Raises:
+        BenchError: the file cannot be read, has a wrong key or figure, or is for another sensor.
+    """
+    fix = "see docs/method.md, Calibration"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"cannot read the calibration {path} ({error})", fix) from None
+    unknown = sorted(set(table) - KEYS)
+    if unknown:
+        raise BenchError(f"{path}: unknown key {unknown[0]!r}", f"the keys are {', '.join(sorted(KEYS))}")
+    wanted = table.get("sensor_id")
+    if wanted is not None and wanted != sensor.sensor_id:
+        raise BenchError(f"{path} is for the sensor {wanted}, not {sensor.sensor_id}", "give the file of this sensor")
+    if "points" in table:
+        try:
+            points = [(float(true_w), float(reading_w)) for true_w, reading_w in table["points"]]
+            gain, offset_w, gain_share, offset_half_w = fit(points)
+        except (TypeError, ValueError) as error:
+            raise BenchError(f"{path}: points cannot be fitted ({error})", fix) from None
+        found: tuple[float | None, float | None] = (gain_share, offset_half_w)
+    else:
+        gain = _figure(table, "gain", 1.0, path) or 0.0
+        offset_w = _figure(table, "offset_w", 0.0, path) or 0.0
+        found = (
+            _figure(table, "gain_uncertainty", sensor.gain_uncertainty, path),
+            _figure(table, "offset_uncertainty_w", sensor.offset_uncertainty_w, path),
+        )
+    if not gain > 0:
+        raise BenchError(f"{path}: a gain of {gain:g} cannot be", fix)
+    return replace(
+        sensor,
+        calibration_gain=gain,
+        calibration_offset_w=offset_w,
+        gain_uncertainty=found[0],
+        offset_uncertainty_w=found[1],
+        uncertainty_source=str(table.get("source", f"calibration {path.name}")),
+    )
