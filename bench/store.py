@@ -606,6 +606,8 @@ def read(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.Data
 
 
 _BATCH_BYTES = 32 << 20
+_BLOCK_BYTES = 4 << 20
+"""Bodies up to this are read without threads: Arrow aborts now and then when a process ends soon after an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -721,7 +723,9 @@ def _parse(batch: _Batch) -> Any:
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(body),
-            read_options=arrow_csv.ReadOptions(column_names=list(batch.header), block_size=4 << 20),
+            read_options=arrow_csv.ReadOptions(
+                column_names=list(batch.header), block_size=_BLOCK_BYTES, use_threads=len(body) > _BLOCK_BYTES
+            ),
             parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
                 column_types={column.name: kinds[column.type] for column in COLUMNS},
@@ -803,8 +807,12 @@ def _frame(table: Any, files: list[str], rows: list[tuple[int, int]]) -> pd.Data
             data[name] = pd.array(values.to_numpy(zero_copy_only=False), dtype="Int64")
         elif column.type is bool and not column.required:
             data[name] = values.to_pandas(types_mapper={_arrow_bool(): pd.BooleanDtype()}.get)
-        else:
+        elif column.type is str:
             data[name] = values.to_pandas()
+        else:
+            plain = values.to_numpy(zero_copy_only=False)
+            # without missing cells Arrow lends its own memory, which nobody may write to
+            data[name] = plain if plain.flags.writeable else plain.copy()
     codes = np.repeat(np.array(_codes(files), dtype=np.int32), [count for _, count in rows])
     where = pd.Categorical.from_codes(codes, categories=pd.Index(dict.fromkeys(files)))
     lines = np.concatenate([np.arange(first, first + count) for first, count in rows])
