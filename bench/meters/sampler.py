@@ -175,7 +175,9 @@ def child_main(argument: str) -> int:
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     options = json.loads(argument)
-    outbox = _Outbox(sys.stdout.fileno())
+    # vendor libraries print to stdout when they like; only samples may reach the parent
+    outbox = _Outbox(os.dup(1))
+    os.dup2(2, 1)
     try:
         module = importlib.import_module(READERS[options["source"]])
         reader: Reader = module.open_reader(**options["arguments"])
