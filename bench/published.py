@@ -32,9 +32,9 @@ class Published:
 
 
 _CARDS: Sequence[tuple[str, str]] = (
-    (r"h100.*(hbm3|sxm)", "H100 SXM"),
+    (r"(?<!g)h100.*(hbm3|sxm)", "H100 SXM"),
     (r"h100.*pcie", "H100 PCIe"),
-    (r"h200(?!.*nvl)", "H200 SXM"),
+    (r"(?<!g)h200(?!.*nvl)", "H200 SXM"),
     (r"(?<!g)b200", "B200"),
     (r"a100.*sxm", "A100 SXM"),
     (r"a100.*pcie.*40\s*gb|a100.*40\s*gb.*pcie", "A100 PCIe 40GB"),
