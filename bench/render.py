@@ -195,19 +195,19 @@ def rows_markdown(records: Sequence[Record]) -> str:
 
 def row_notes(records: Sequence[Record]) -> list[str]:
     """What a reader of the table must know: invalid, unverified and unsteady windows, warnings, short windows."""
-    notes: dict[str, int] = {}
+    notes: dict[str, list[str]] = {}
     for record in records:
         what = " ".join(str(part) for part in (record.workload, record.phase, record.shape, record.dtype) if part)
         if not record.valid:
-            _count(notes, f"invalid: {what}: {record.invalid_reasons or 'no reason was given'}")
+            notes.setdefault(f"invalid: {record.invalid_reasons or 'no reason was given'}", []).append(what)
         elif not record.verified:
-            _count(notes, f"not verified: {what}")
+            notes.setdefault("not verified", []).append(what)
         if record.steady is False:
-            _count(notes, f"not steady when the window began: {what}")
+            notes.setdefault("not steady when the window began", []).append(what)
         for warning in (record.warnings or "").split(";"):
             if warning.strip():
-                _count(notes, f"{what}: {warning.strip()}")
-    lines = [text if count == 1 else f"{text} ({count} windows)" for text, count in notes.items()]
+                notes.setdefault(warning.strip(), []).append(what)
+    lines = [f"{text}: {_where(places, len(records))}" for text, places in notes.items()]
     if any(record.energy_method == "assumed" for record in records):
         lines.append("watts are assumed, not measured")
     modes = sorted({record.mode for record in records} - {"standard"})
@@ -216,8 +216,10 @@ def row_notes(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _count(notes: dict[str, int], text: str) -> None:
-    notes[text] = notes.get(text, 0) + 1
+def _where(places: Sequence[str], windows: int) -> str:
+    """How many windows a note is of, and of which workloads where it is not all of them."""
+    count = f"{len(places)} of {windows} windows"
+    return count if len(places) == windows else f"{count} ({', '.join(dict.fromkeys(places))})"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -67,6 +67,8 @@ class Timing:
     repeats: int = 1
     target_half_width: float | None = None
     """Stop repeating once the 95% interval of the rate is this narrow (relative); None: do all repeats."""
+    budget_s: float | None = None
+    """Begin no further round of repeats that would end later than this after the start; None: do all repeats."""
 
     @property
     def judges_steady(self) -> bool:
@@ -111,14 +113,14 @@ def timing(mode: str, asked: Asked | None = None, *, metered: bool) -> Timing:
     elif metered:
         base = Timing("standard", 30.0, 5.0, 60.0, 2.0, 5.0, repeats=3, target_half_width=0.01)
     else:
-        base = Timing("standard", 5.0, 1.0, 3.0, 0.5, 0.0, repeats=2)
+        base = Timing("standard", 5.0, 1.0, 3.0, 0.5, 0.0, repeats=3, budget_s=200.0)
     if not metered:
         base = replace(base, idle_s=0.0)
     if asked.window_s is not None:
         base = replace(base, window_s=asked.window_s)
     if asked.repeats is not None:
         # A number of repeats that was asked for is what is run.
-        base = replace(base, repeats=asked.repeats, target_half_width=None)
+        base = replace(base, repeats=asked.repeats, target_half_width=None, budget_s=None)
     if asked.warmup_s is not None:
         shortest = min(base.warmup_min_s, asked.warmup_s)
         block = min(base.block_s, max(asked.warmup_s / STEADY_BLOCKS, 0.02))
@@ -226,7 +228,11 @@ def measure(
     rows = itertools.count(1)
     places = range(len(variants))
     try:
+        begun = time.monotonic()
         for repeat in range(1, timing.repeats + 1):
+            if _over_budget(time.monotonic() - begun, repeat, timing):
+                run.observer.note(f"stopped after {repeat - 1} repeats: one more would pass {timing.budget_s:g} s")
+                break
             for place in places if repeat % 2 else reversed(places):
                 variant = variants[place]
                 if place in refused or _settled(rates[place], timing):
@@ -440,6 +446,13 @@ def _settled(rates: Sequence[float], timing: Timing) -> bool:
 
     half = t.ppf(0.975, len(rates) - 1) * statistics.stdev(rates) / math.sqrt(len(rates))
     return bool(half <= timing.target_half_width * statistics.fmean(rates))
+
+
+def _over_budget(spent_s: float, repeat: int, timing: Timing) -> bool:
+    """Whether one more round, as long as the rounds before it were on average, would end after the budget."""
+    if timing.budget_s is None or repeat == 1:
+        return False
+    return spent_s + spent_s / (repeat - 1) > timing.budget_s
 
 
 def _make_room(run: _Run) -> None:

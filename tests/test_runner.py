@@ -168,6 +168,18 @@ def test_the_stop_rule_ends_early_only_when_the_interval_is_narrow():
     assert not runner._settled([100.0] * 3, FAST)
 
 
+def test_the_budget_lets_no_round_begin_that_would_pass_it():
+    timing = replace(FAST, budget_s=100.0)
+    assert not runner._over_budget(500.0, 1, timing), "the first round is always run"
+    assert not runner._over_budget(50.0, 2, timing)
+    assert runner._over_budget(51.0, 2, timing)
+    assert not runner._over_budget(66.0, 3, timing)
+    assert runner._over_budget(67.0, 3, timing)
+    assert not runner._over_budget(1e9, 3, FAST)
+    items = run([A], replace(FAST, repeats=50, budget_s=0.9))
+    assert 1 <= len(items) < 10
+
+
 def test_steady_needs_three_blocks_that_agree_in_rate_power_and_temperature():
     def blocks(rates=(1.0, 1.0, 1.0), watts=(9.0, 9.0, 9.0), degrees=(60.0, 60.0, 60.0)):
         return list(zip(rates, watts, degrees, strict=True))
