@@ -137,7 +137,7 @@ def resources(log: str, entry: str) -> tuple[int, int]:
 def compile_cubin(
     source: str, arch: int, *, defines: Mapping[str, int] | None = None, headers: Mapping[str, str] | None = None
 ) -> Cubin:
-    """Compile CUDA C++ for one architecture without a GPU.
+    """Compile CUDA C++ to machine code for one architecture, without a GPU.
 
     Args:
         source: the text of a ``.cu`` file.
@@ -148,29 +148,40 @@ def compile_cubin(
     Raises:
         BenchError: NVRTC is not installed, or it rejects the source; the message holds its first error.
     """
-    options = [f"--gpu-architecture=sm_{arch}", "--std=c++14", "--ptxas-options=-v"]
-    options += [f"-D{name}={value}" for name, value in (defines or {}).items()]
-    included = headers or {}
+    return Cubin(arch, *_compile("CUBIN", f"sm_{arch}", source, defines or {}, headers or {}))
+
+
+def compile_ptx(
+    source: str, arch: int, *, defines: Mapping[str, int] | None = None, headers: Mapping[str, str] | None = None
+) -> str:
+    """The same as :func:`compile_cubin`, only as far as PTX, the text that NVIDIA's assembler takes."""
+    image, _ = _compile("PTX", f"compute_{arch}", source, defines or {}, headers or {})
+    return image.rstrip(b"\0").decode()
+
+
+def _compile(
+    kind: str, target: str, source: str, defines: Mapping[str, int], headers: Mapping[str, str]
+) -> tuple[bytes, str]:
+    """``(code, log)`` of one run of NVRTC."""
+    options = [f"--gpu-architecture={target}", "--std=c++14", "--ptxas-options=-v"]
+    options += [f"-D{name}={value}" for name, value in defines.items()]
     nvrtc = _nvrtc()
     program = ctypes.c_void_p()
-    texts = [text.encode() for text in included.values()]
-    names = [name.encode() for name in included]
-    _check(
-        nvrtc,
-        nvrtc.nvrtcCreateProgram(
-            ctypes.byref(program), source.encode(), b"kernel.cu", len(texts), _strings(texts), _strings(names)
-        ),
+    texts, names = ([part.encode() for part in parts] for parts in (headers.values(), headers))
+    made = nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), source.encode(), b"kernel.cu", len(texts), _strings(texts), _strings(names)
     )
+    _check(nvrtc, made)
     try:
         status = nvrtc.nvrtcCompileProgram(program, len(options), _strings([option.encode() for option in options]))
         log = _blob(nvrtc, program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
         if status:
             errors = [line.strip() for line in log.splitlines() if "error" in line]
             raise BenchError(
-                f"NVRTC does not compile the kernel for sm_{arch}: {errors[0] if errors else log.strip() or status}",
+                f"NVRTC does not compile the kernel for {target}: {errors[0] if errors else log.strip() or status}",
                 "use an NVRTC that knows this architecture, or report this as a defect",
             )
-        return Cubin(arch, _blob(nvrtc, program, "CUBIN"), log)
+        return _blob(nvrtc, program, kind), log
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 

@@ -60,7 +60,7 @@ def known_headers() -> list[tuple[bytes, int]]:
         return [(bytes.fromhex(row["header_hex"]), int(row["nonce"])) for row in csv.DictReader(file)]
 
 
-# -- the kernel's text --------------------------------------------------------------------------------------------------
+# -- the kernel's text -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hip", [False, True], ids=["cuda", "hip"])
@@ -163,7 +163,7 @@ def test_preparation_refuses_nonsense(length: int, bits: int) -> None:
         sha256d_cuda.prepare(bytes(length), bits)
 
 
-# -- the Python side ----------------------------------------------------------------------------------------------------
+# -- the Python side -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ def test_trial_runs_on_the_device(cupy: ModuleType, monkeypatch: pytest.MonkeyPa
     assert sorted(opened.drain()) == [(4, nonce) for nonce in reference_scan(proof.sha256d, header, 2, 5, 50)]
 
 
-# -- what must not pass -------------------------------------------------------------------------------------------------
+# -- what must not pass ----------------------------------------------------------------------------------------------
 
 
 def test_swapped_arguments_are_caught(cupy: ModuleType) -> None:
@@ -381,7 +381,7 @@ def test_shares_beyond_the_buffer_are_reported(cupy: ModuleType, monkeypatch: py
 def test_a_lost_device_is_one_sentence(cupy: ModuleType, moment: str) -> None:
     opened = engine()
     cupy.cuda.failures.append(moment)
-    with pytest.raises(BenchError, match="cuda:0 failed: .*unspecified launch failure"):
+    with pytest.raises(BenchError, match=r"cuda:0 failed: .*unspecified launch failure"):
         opened.scan(Work(0, bytes(80), 8), 0, 100)
         opened.sync()
 
@@ -417,7 +417,7 @@ def test_without_nvrtc_the_extra_is_named(cupy: ModuleType) -> None:
 
 def test_a_syntax_error_in_the_kernel_is_one_sentence(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_scan, "whole_source", lambda name: TEXT.replace("word != end", "word =! end +"))
-    with pytest.raises(BenchError, match="NVRTC does not compile sha256d.cu: .*error"):
+    with pytest.raises(BenchError, match=r"NVRTC does not compile sha256d.cu: .*error"):
         engine()
 
 

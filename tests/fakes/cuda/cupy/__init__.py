@@ -1,8 +1,8 @@
 """A stand-in for CuPy: the parts that bitwatt calls, over host memory and kernels built for the host.
 
-It is stricter than CUDA where that finds mistakes: a launch checks the size and nature of every argument, work runs only
-once it is waited for, a pointer must lead into memory that is still allocated, and writing past an array's end is an
-illegal address.
+It is stricter than CUDA where that finds mistakes: a launch checks the size and nature of every argument, work runs
+only once it is waited for, a pointer must lead into memory that is still allocated, and writing past an array's end is
+an illegal address.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import weakref
 from typing import Any
 
 import numpy as np
-
 from cupy import cuda
+
 from tests.fakes.cuda import host
 
 __version__ = "0.0.stand-in"
@@ -40,7 +40,7 @@ class Allocation:
         return bool((self.bytes[self.nbytes :] == CANARY).all())
 
 
-class ndarray:  # noqa: N801 - CuPy's name
+class ndarray:
     """An array of the device: only what was waited for can be read."""
 
     def __init__(self, allocation: Allocation, values: np.ndarray) -> None:

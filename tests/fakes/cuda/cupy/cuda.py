@@ -19,7 +19,7 @@ class OutOfMemoryError(MemoryError):
     pass
 
 
-class CompileException(Exception):  # noqa: N818 - CuPy's name
+class CompileException(Exception):
     pass
 
 

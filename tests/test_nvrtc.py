@@ -1,0 +1,127 @@
+"""The kernels through NVIDIA's own compiler, without a GPU: machine code everywhere, and PTX that is run."""
+
+from __future__ import annotations
+
+import functools
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bench import kernels_io, proof, sass
+from bench.model import BenchError
+from bench.workloads import sha256d_cuda
+from bench.workloads.cuda_scan import whole_source
+from bench.workloads.engine import NONCE_SPACE
+from bench.workloads.scan import reference_scan
+from tests.fakes.cuda import ptx
+from tests.test_sha256d_cuda import VARIANTS, headers, known_headers
+
+SOURCE = kernels_io.source("sha256d.cu")
+HEADERS = {"sha256d.h": kernels_io.source("sha256d.h")}
+NONCES = 4
+THREADS = 8
+
+
+def defines(variant: int) -> dict[str, int]:
+    return {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": NONCES, "SHA256D_THREADS": THREADS}
+
+
+@functools.cache
+def cubin(arch: int, variant: int) -> sass.Cubin:
+    """Machine code of one hash a thread, from the text that CuPy is handed."""
+    setting = {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": 1}
+    return sass.compile_cubin(whole_source("sha256d.cu"), arch, defines=setting)
+
+
+@pytest.mark.parametrize("arch", sass.ARCHITECTURES)
+def test_every_variant_compiles_for_every_architecture(arch: int) -> None:
+    # NVRTC leaves the GIL, so two compile at once.
+    with ThreadPoolExecutor(2) as pool:
+        for made in pool.map(cubin, [arch] * len(VARIANTS), VARIANTS):
+            assert "warning" not in made.log
+            # A CUDA ELF names each kernel's code section after it.
+            assert b".text.sha256d_scan\0" in made.image
+
+
+def test_a_syntax_error_is_reported_with_its_line() -> None:
+    with pytest.raises(BenchError, match=r"NVRTC does not compile the kernel for sm_90: kernel.cu\(\d+\): error"):
+        sass.compile_cubin(SOURCE.replace("while (word != end)", "while (word !! end)"), 90, headers=HEADERS)
+
+
+def test_a_missing_header_is_reported() -> None:
+    with pytest.raises(BenchError, match=r"sha256d\.h"):
+        sass.compile_cubin(SOURCE, 90)
+
+
+def test_an_unknown_architecture_is_reported() -> None:
+    with pytest.raises(BenchError, match="sm_13"):
+        sass.compile_cubin(SOURCE, 13, headers=HEADERS)
+
+
+@pytest.mark.parametrize("setting", [{"SHA256D_VARIANT": 9}, {"NONCES_PER_THREAD": 3}, {"NONCES_PER_THREAD": 512}])
+def test_a_setting_out_of_range_does_not_compile(setting: dict[str, int]) -> None:
+    with pytest.raises(BenchError, match="must be"):
+        sass.compile_ptx(SOURCE, 90, defines=setting, headers=HEADERS)
+
+
+@functools.cache
+def program(variant: int, arch: int = 90, source: str = SOURCE) -> ptx.Program:
+    return ptx.Program(sass.compile_ptx(source, arch, defines=defines(variant), headers=HEADERS), "sha256d_scan")
+
+
+def run(compiled: ptx.Program, header: bytes, bits: int, first: int, count: int, capacity: int = 64) -> list[int]:
+    memory = ptx.Memory()
+    count_at, counter = memory.add(8)
+    found_at, found = memory.add(8 * capacity)
+    job = sha256d_cuda.prepare(header, bits).tobytes()
+    factors = b"".join(factor.to_bytes(4, "little") for factor in sha256d_cuda.FACTORS)
+    words = [word.to_bytes(4, "little") for word in (7, first, count - 1)]
+    pointers = [address.to_bytes(8, "little") for address in (count_at, found_at)]
+    blocks = -(-(first % NONCES + count) // NONCES // THREADS) + 1
+    compiled.run(blocks, THREADS, [job, factors, *words, *pointers, capacity.to_bytes(4, "little")], memory)
+    hits = int.from_bytes(counter, "little")
+    pairs = [found[8 * i : 8 * i + 8] for i in range(min(hits, capacity))]
+    assert hits <= capacity
+    assert all(pair[:4] == words[0] for pair in pairs)
+    return sorted(int.from_bytes(pair[4:], "little") for pair in pairs)
+
+
+@pytest.mark.parametrize(("variant", "arch"), [*((variant, 90) for variant in VARIANTS), (3, 75), (3, 100)])
+def test_ptx_agrees_with_the_reference(variant: int, arch: int) -> None:
+    compiled = program(variant, arch)
+    for number, (first, count) in enumerate([(0, 21), (NONCE_SPACE - 19, 19), (0x12FE, 23)]):
+        header = headers(number, 1)[0]
+        assert run(compiled, header, 2, first, count) == reference_scan(proof.sha256d, header, 2, first, count)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_ptx_finds_mined_headers(variant: int) -> None:
+    for header, nonce in known_headers():
+        assert run(program(variant), header, 32, nonce - 1, 3) == [nonce]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("mad.lo.u32 %0, %1, %2, %3", "mad.lo.u32 %0, %1, %2, %1"),
+        ("mul.hi.u32 %0, %1, %2", "mul.lo.u32 %0, %1, %2"),
+        ("mov.b64 {low, high}, product", "mov.b64 {high, low}, product"),
+        ("gpu_logic<0xca>", "gpu_logic<0xac>"),
+        ("__byte_perm(x, 0, 0x0123)", "__byte_perm(x, 0, 0x0132)"),
+    ],
+)
+def test_a_fault_in_what_only_a_gpu_compiles_is_caught(right: str, wrong: str) -> None:
+    """Inline assembly is not in the host build; here it runs."""
+    assert right in SOURCE
+    header = headers(4, 1)[0]
+    due = reference_scan(proof.sha256d, header, 1, 0, 24)
+    assert run(program(3), header, 1, 0, 24) == due
+    same = run(program(3, 90, SOURCE.replace(right, wrong)), header, 1, 0, 24) == due
+    # Both halves of a rotation are added, so their order alone changes nothing.
+    assert same == ("high" in right)
+
+
+def test_the_interpreter_rejects_what_it_was_not_taught() -> None:
+    text = sass.compile_ptx('extern "C" __global__ void f(float *x) { x[0] = x[0] * 2.5f; }', 90)
+    with pytest.raises(AssertionError, match="nobody taught"):
+        ptx.Program(text, "f")

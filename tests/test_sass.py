@@ -1,0 +1,123 @@
+"""The static bound: its counting on listings with known answers, and the kernels' ceilings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import sass
+from bench.model import BenchError
+from bench.workloads.cuda_scan import whole_source
+from tests.test_nvrtc import cubin
+
+CEILINGS = json.loads((Path(__file__).parent / "data" / "sass_ceilings.json").read_text())
+LISTING = """
+	.section	.text.other,"ax",@progbits
+        /*0000*/                   IADD3 R0, R1, R2, RZ ;
+	.section	.text.mine,"ax",@progbits
+	.sectioninfo	@"SHI_REGISTERS=8"
+mine:
+        /*0000*/                   S2R R0, SR_CTAID.X ;
+        /*0010*/                   SHF.R.W.U32 R6, R2.reuse, 0x6, R2.reuse ;
+        /*0020*/              @!P0 LOP3.LUT R10, R2, UR8, R5, 0xca, !PT ;
+        /*0030*/                   IMAD R2, R0, R3, UR6 ;
+        /*0040*/                   IMAD.HI.U32 R2, R0, R3, RZ ;
+        /*0050*/             @!UP0 UIADD3 UR4, UR4, 0x1, URZ ;
+        /*0060*/                   IMAD.WIDE.U32 R14, R16, UR6, RZ ;
+        /*0070*/                   NEWOP R1, R2 ;
+        /*0080*/                   EXIT ;
+	.section	.nv.info,"",@"SHT_CUDA_INFO"
+        /*0090*/                   IADD3 R0, R1, R2, RZ ;
+"""
+LOG = """ptxas info    : Compiling entry function 'other' for 'sm_90'
+    0 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads
+ptxas info    : Used 99 registers, used 0 barriers
+ptxas info    : Compiling entry function 'mine' for 'sm_90'
+    16 bytes stack frame, 12 bytes spill stores, 4 bytes spill loads
+ptxas info    : Used 40 registers, used 0 barriers
+"""
+
+
+def check(bound: sass.Bound, ceiling: float) -> bool:
+    """What CI holds a kernel to."""
+    return bound.clocks <= ceiling and bound.spill_bytes == 0 and bound.registers <= CEILINGS["registers"]
+
+
+def test_each_instruction_counts_on_its_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sass, "disassemble", lambda image: LISTING)
+    bound = sass.bound(sass.Cubin(90, b"", LOG), "mine")
+    # An instruction that nobody classified counts on the fuller pipe, so that a new one never flatters.
+    assert (bound.alu, bound.fma, bound.wide, bound.uniform, bound.other) == (3, 3, 2, 1, 2)
+    assert bound.total == 9
+    assert (bound.registers, bound.spill_bytes) == (40, 16)
+    assert bound.clocks == 5 / 64
+
+
+def test_the_fullest_pipe_sets_the_bound() -> None:
+    def clocks(alu: int, fma: int, wide: int, other: int) -> float:
+        return sass.Bound(90, alu, fma, wide, 0, other, 32, 0, 0).clocks
+
+    assert clocks(128, 64, 0, 0) == 2
+    assert clocks(64, 100, 28, 0) == 2
+    assert clocks(64, 64, 0, 128) == 2
+
+
+def test_an_absent_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sass, "disassemble", lambda image: LISTING)
+    with pytest.raises(BenchError, match="no kernel named yours"):
+        sass.bound(sass.Cubin(90, b"", LOG), "yours")
+    with pytest.raises(BenchError, match="does not tell the registers"):
+        sass.bound(sass.Cubin(90, b"", ""), "mine")
+
+
+@pytest.mark.parametrize("arch", [int(arch) for arch in CEILINGS["clocks"]])
+def test_the_bound_does_not_rise(arch: int) -> None:
+    for variant, ceiling in CEILINGS["clocks"][str(arch)].items():
+        bound = sass.bound(cubin(arch, int(variant)), "sha256d_scan")
+        assert check(bound, ceiling), (variant, bound.clocks, bound)
+        # A ceiling far above the kernel would let it rise unseen.
+        assert bound.clocks > ceiling - 0.2
+        # Instructions are 16 bytes; the whole loop fits the 128 KiB instruction cache of Volta and later.
+        assert 40_000 < bound.code_bytes < 64_000
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("GPU_ROTR(x, n) __funnelshift_r(x, x, n)", "GPU_ROTR(x, n) ((x << (32 - n)) + __funnelshift_r(x, 0u, n))"),
+        ("gpu_multiply_add(x, by.one, y)", "((x) + (y))"),
+        ("#pragma unroll 1", "#pragma unroll 2"),
+    ],
+)
+def test_a_worse_kernel_is_rejected(right: str, wrong: str) -> None:
+    text = whole_source("sha256d.cu")
+    assert right in text
+    setting = {"SHA256D_VARIANT": 1, "NONCES_PER_THREAD": 2 if "unroll" in right else 1}
+    worse = sass.bound(sass.compile_cubin(text.replace(right, wrong), 90, defines=setting), "sha256d_scan")
+    assert not check(worse, CEILINGS["clocks"]["90"]["1"]), worse
+
+
+def test_command_prints_a_row_for_each_variant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench.sass", "90"])
+    monkeypatch.setattr(sass, "sha256d", lambda arch, variant: sass.bound(cubin(arch, variant), "sha256d_scan"))
+    assert sass.main() == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("sm_")]
+    assert [(row[0], row[1]) for row in rows] == [("sm_90", str(variant)) for variant in sass.SHA256D_VARIANTS]
+    assert float(rows[1][2]) == pytest.approx(sass.bound(cubin(90, 1), "sha256d_scan").clocks, abs=0.01)
+
+
+def test_the_table_is_of_one_hash_a_thread() -> None:
+    assert sass.sha256d(90, 3) == sass.bound(cubin(90, 3), "sha256d_scan")
+
+
+def test_command_refuses_an_unknown_architecture() -> None:
+    run = subprocess.run([sys.executable, "-m", "bench.sass", "13"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "sm_13" in run.stderr
+    assert "Traceback" not in run.stderr
