@@ -221,7 +221,8 @@ def _find(folder: str, pattern: str) -> Iterator[Path]:
     """Files of NVIDIA's wheels, newest CUDA first."""
     roots = dict.fromkeys([sysconfig.get_paths()["purelib"], *filter(None, sys.path)])
     for root in roots:
-        yield from sorted(Path(root).glob(f"nvidia/*/{folder}/{pattern}"), reverse=True)
+        found = Path(root).glob(f"nvidia/*/{folder}/{pattern}")
+        yield from sorted(found, key=lambda path: (path.name, str(path)), reverse=True)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
