@@ -323,7 +323,7 @@ def _measure_all(
     rows: list[Record] = []
     wrong = False
     for device in choice.devices:
-        source = meters.open_meter(meter_spec, device)
+        source = meters.open_meter(meter_spec, device, calibration=calibration)
         try:
             metered = runner.reads_watts(source.sensor)
             if source.sensor.reason and not quiet:

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "gate": {"model", "compare"},
     "published": {"model", "compare"},
     "economics": {"model"},
-    "render": {"model", "units", "compare", "lines", "gate", "economics"},
+    "render": {"model", "units", "store", "compare", "lines", "gate", "economics"},
     "results": {"model", "store", "render"},
     "report": {"model", "units", "compare", "lines", "published", "economics"},
     "sweep": {"model"},
