@@ -235,7 +235,7 @@ def run_command(
     smoke: Annotated[bool, typer.Option(help="The smallest set in 1 s windows, labelled smoke.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for the CSV and its sidecar.")] = Path("results"),
     host_label: Annotated[str | None, typer.Option(help="What the CSV calls this host; '' for nothing.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of inputs, headers and launch jitter.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of headers and launch jitter; default: the time.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Rows as a JSON list on stdout.")] = False,
     csv: Annotated[str | None, typer.Option(help="'-': rows as CSV on stdout.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table in Markdown.")] = False,
@@ -313,7 +313,7 @@ def _measure_all(
     durations: Asked,
     out: Path,
     host_label: str | None,
-    seed: int,
+    seed: int | None,
     quiet: bool,
 ) -> tuple[list[Record], bool]:
     """Measure each device in turn; returns all rows and whether any output was wrong."""
@@ -347,7 +347,7 @@ def _measure_one(
     timing: Any,
     context: Any,
     out: Path,
-    seed: int,
+    seed: int | None,
     observer: TerminalObserver,
 ) -> tuple[list[Record], bool]:
     """Measure one device into one CSV and its sidecar."""
