@@ -1,0 +1,202 @@
+"""What the page shows of each line: compare's figures by metric, and what the rows say beside them. Pure.
+
+No statistic is made here: values and intervals are those of :mod:`bench.compare`. Beside them stand plain means of
+columns that have none (MFU, arithmetic intensity) and the sensors' own uncertainty as the rows state it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.compare import Result
+from bench.model import Comparison
+from bench.units import figures, symbol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TASK = ("phase", "shape", "product", "dtype", "batch", "seq")
+_MEANS = ("mfu", "mbu", "intensity_flop_per_byte", "peak_per_s", "peak_bytes_per_s", "sensor_relative")
+_MODES = ("standard", "quick", "smoke")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: a card, a task, a setting, and its figures."""
+
+    key: Mapping[str, Any]
+    card: str
+    series: int
+    """Number of the card on this page: its colour, marker and dash everywhere."""
+    task: str
+    setting: str
+    """What tells it from the card's other lines of this task; empty where nothing does."""
+    metrics: Mapping[str, Comparison]
+    means: Mapping[str, float]
+    """Plain means over the valid rows of :data:`_MEANS`, those that the rows hold."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.card}, {self.setting}" if self.setting else self.card
+
+    @property
+    def unit(self) -> str:
+        """``hash`` or ``FLOP``."""
+        return str(self.key["work_unit"])
+
+    def figure(self, metric: str) -> Comparison | None:
+        """The metric's comparison where it has a value."""
+        found = self.metrics.get(metric)
+        return found if found is not None and found.value is not None else None
+
+
+def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
+    """The lines of ``result`` in its order, with what ``frame`` says beside them."""
+    grouped: dict[tuple[Any, ...], dict[str, Comparison]] = {}
+    for found in result.comparisons:
+        grouped.setdefault(tuple(found.key.values()), {})[found.metric] = found
+    cards: dict[str, int] = {}
+    lines = []
+    for metrics in grouped.values():
+        key = next(iter(metrics.values())).key
+        cards.setdefault(str(key["device_name"]), len(cards))
+        lines.append((key, metrics))
+    means = _means(frame, [name for name in lines[0][0] if name in frame.columns]) if lines else {}
+    telling = _telling([key for key, _ in lines])
+    return [
+        Entry(
+            key=key,
+            card=str(key["device_name"]),
+            series=cards[str(key["device_name"])],
+            task=task_label(key),
+            setting=", ".join(
+                text for name in telling.get(str(key["device_name"]), ()) if (text := setting_label(name, key[name]))
+            ),
+            metrics=metrics,
+            means=means.get(tuple(value for name, value in key.items() if name in frame.columns), {}),
+        )
+        for key, metrics in lines
+    ]
+
+
+def _telling(keys: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Card → key columns in which two of its lines of one task differ."""
+    aside = {"device_name", "workload", "work_unit", "implementation_class", "energy_source", *_TASK}
+    differing: dict[str, dict[str, None]] = {}
+    first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for key in keys:
+        card = str(key["device_name"])
+        other = first.setdefault((card, task_label(key)), key)
+        names = [name for name in key if name not in aside and key[name] != other[name]]
+        differing.setdefault(card, {}).update(dict.fromkeys(names))
+    return {card: list(names) for card, names in differing.items()}
+
+
+def _means(frame: pd.DataFrame, names: list[str]) -> dict[tuple[Any, ...], dict[str, float]]:
+    """Key → mean of each column over its valid rows."""
+    rows = frame.loc[(frame["valid"] & frame["verified"]).to_numpy(dtype=bool)]
+    if not len(rows):
+        return {}
+    rows = rows.assign(
+        sensor_relative=rows["sensor_uncertainty_j"] / rows["energy_j"],
+        # mbu = (rate ÷ intensity) ÷ bandwidth, so the bandwidth that the run knew comes back
+        peak_bytes_per_s=rows["rate_per_s"] / rows["intensity_flop_per_byte"] / rows["mbu"],
+    )
+    table = rows.groupby(names, observed=True, dropna=False, sort=False)[list(_MEANS)].mean()
+    return {
+        tuple(map(_plain, key)): {
+            name: float(value) for name, value in zip(_MEANS, values, strict=True) if math.isfinite(value)
+        }
+        for key, values in zip(table.index, table.to_numpy(dtype=float), strict=True)
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A group's key as :mod:`bench.compare` writes it: missing is None, numpy's scalars are Python's."""
+    import pandas as pd
+
+    if value is None or pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def task_label(key: Mapping[str, Any]) -> str:
+    """What was done, short: ``sha256d``, ``gemm llama3-8b bf16, batch 1, 8192 tokens``."""
+    parts = [] if key["workload"] == "transformer" else [str(key["workload"])]
+    if key["phase"] not in (None, "scan"):
+        parts.append(str(key["phase"]))
+    parts += [str(key[name]) for name in ("shape", "product", "dtype") if key[name] is not None]
+    sizes = [f"batch {key['batch']}"] if key["batch"] is not None else []
+    sizes += [f"{key['seq']} tokens"] if key["seq"] is not None else []
+    return ", ".join([" ".join(parts), *sizes])
+
+
+def setting_label(name: str, value: object) -> str:
+    """A setting in a few words: ``300 W``, ``locked at 1200 MHz``, ``driver 999.99``."""
+    if value is None:
+        return ""
+    match name:
+        case "power_limit_w":
+            return f"{figures(float(str(value)))} W limit"
+        case "sm_clock_lock_mhz":
+            return f"locked at {figures(float(str(value)))} MHz"
+        case "mode" | "implementation" | "precision" | "options":
+            return str(value)
+        case "native":
+            return "" if value else "emulated"
+        case "mig" | "ecc":
+            return f"{name.upper()} {'on' if value else 'off'}"
+        case _:
+            return f"{name.removeprefix('device_').replace('_', ' ')} {value}"
+
+
+def unit_text(unit: str) -> str:
+    """``hash/J`` → ``H/J``; ``token/J`` stays."""
+    work, slash, per = unit.partition("/")
+    return f"{symbol(work)}{slash}{per}"
+
+
+_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def scale(values: Sequence[float], unit: str) -> tuple[float, str]:
+    """A factor and the unit with its SI prefix, so that the largest of ``values`` reads between 1 and 1000."""
+    most = max(map(abs, values), default=0.0)
+    for factor, prefix in _PREFIXES if unit_text(unit).startswith(("H", "FLOP", "token")) else ():
+        if most >= factor and not (unit.startswith("token") and factor < 1e6):
+            return factor, prefix + unit_text(unit)
+    return 1.0, unit_text(unit)
+
+
+def interval_text(found: Comparison) -> str:
+    """``12.50 MH/J (12.42 to 12.58)``; ``(one window)`` where there is no spread."""
+    if found.value is None:
+        return "–"
+    factor, unit = scale([found.value], found.unit)
+    if found.low is None or found.high is None:
+        return f"{figures(found.value / factor)} {unit} (one window, no interval)"
+    return f"{figures(found.value / factor)} {unit} ({figures(found.low / factor)} to {figures(found.high / factor)})"
+
+
+def best(entries: Sequence[Entry], metric: str) -> Entry | None:
+    """Of lines of one card and task the one to show first: longest windows, the device's own code, native type, the
+    highest power limit, unlocked clocks, then the best figure.
+    """
+    held = [entry for entry in entries if entry.figure(metric) is not None]
+
+    def worth(entry: Entry) -> tuple[Any, ...]:
+        mode = str(entry.key["mode"])
+        place = _MODES.index(mode) if mode in _MODES else len(_MODES)
+        return (
+            -place,
+            entry.key["implementation_class"] != "torch-portable",
+            bool(entry.key["native"]),
+            entry.key["power_limit_w"] or 0.0,
+            entry.key["sm_clock_lock_mhz"] is None,
+            entry.metrics[metric].value,
+        )
+
+    return max(held, key=worth, default=None)

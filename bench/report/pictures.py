@@ -1,0 +1,77 @@
+"""The page's plots as PNG files, drawn by a Chromium that is already on the machine.
+
+The page can show one figure alone (``page.html#only=pick``); a headless browser photographs that. So a picture is
+what the page shows, and no second plotting library has to agree with the first. Kaleido also needs a browser.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bench.model import BenchError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+
+_WIDTH, _HEIGHT = 1000, 640
+_FLAGS = (
+    *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=2"),
+    *("--virtual-time-budget=8000", "--disable-dev-shm-usage"),
+)
+
+
+def find_browser() -> str | None:
+    """The browser that ``BITWATT_BROWSER`` names, else the first of :data:`BROWSERS` on the path."""
+    named = os.environ.get("BITWATT_BROWSER")
+    return shutil.which(named) if named else next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def png(page: Path, folder: Path, *, browser: str | None = None, timeout_s: float = 60.0) -> list[Path]:
+    """Write each plot of ``page`` to ``folder`` as ``<figure>.png``, 2000 pixels wide; the paths, in page order.
+
+    Raises:
+        BenchError: no browser, a page without plots, or a browser that draws nothing.
+    """
+    browser = browser or find_browser()
+    if browser is None:
+        raise BenchError(
+            "pictures need Chromium or Chrome, and none was found",
+            "install it (Debian: apt-get install chromium), name it in BITWATT_BROWSER, or save single plots with the "
+            "page's own buttons",
+        )
+    names = re.findall(r'data-figure="([a-z-]+)"', page.read_text(encoding="utf-8"))
+    if not names:
+        raise BenchError(f"{page} holds no plot to picture", "give CSVs with at least one valid window")
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_one(page, name, folder / f"{name}.png", browser, timeout_s) for name in names]
+
+
+def _one(page: Path, name: str, target: Path, browser: str, timeout_s: float) -> Path:
+    target.unlink(missing_ok=True)
+    # root has no sandbox to enter; elsewhere it stays on
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="bitwatt-browser-", ignore_cleanup_errors=True) as profile:
+        command = [
+            *(browser, *_FLAGS, *sandbox, f"--user-data-dir={profile}", f"--window-size={_WIDTH},{_HEIGHT}"),
+            *(f"--screenshot={target.resolve()}", f"{page.resolve().as_uri()}#only={name}"),
+        ]
+        try:
+            # the command is ours; the browser is the user's own
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            raise BenchError(
+                f"{browser} drew no picture of {name} within {timeout_s:.0f} s", "try again on an idle machine"
+            ) from None
+        except OSError as error:
+            raise BenchError(
+                f"cannot start {browser} ({error.strerror})", "name a working browser in BITWATT_BROWSER"
+            ) from error
+    if not target.is_file():
+        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BenchError(f"{browser} drew no picture of {name} ({said})", "name another browser in BITWATT_BROWSER")
+    return target

@@ -1,0 +1,406 @@
+"""Rate, watts, clocks and temperature over a run's time, from its sidecar. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bench.model import Sample, Window
+from bench.report.entries import task_label
+from bench.report.figures import Figure, View, axis
+from bench.report.markup import label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIDECAR_SUFFIX = ".samples.jsonl"
+
+INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
+"""Reasons that invalidate a window; the same set as ``bench.energy.INVALIDATING`` (a test holds them together)."""
+
+_MEANING: Mapping[str, str] = {
+    "sw_power_cap": "power cap",
+    "hw_slowdown": "hardware slowdown",
+    "sw_thermal": "thermal, software",
+    "hw_thermal": "thermal, hardware",
+    "hw_power_brake": "power brake",
+    "application_clocks": "set clocks",
+    "sync_boost": "sync boost",
+    "display_clocks": "display clocks",
+}
+"""Clocks-event reasons in words. ``gpu_idle`` says nothing and is left out."""
+
+MOST_POINTS = 2400
+"""Points per curve; above, each stretch keeps its lowest and highest sample."""
+
+MOST_RUNS = 12
+
+
+class _WindowNote(Protocol):
+    @property
+    def row(self) -> int: ...
+    @property
+    def window(self) -> Window: ...
+    @property
+    def samples(self) -> tuple[Sample, ...]: ...
+
+
+class _IdleNote(Protocol):
+    @property
+    def when(self) -> str: ...
+    @property
+    def start_ns(self) -> int: ...
+    @property
+    def end_ns(self) -> int: ...
+    @property
+    def samples(self) -> tuple[Sample, ...]: ...
+
+
+class Sidecar(Protocol):
+    """What is used of :class:`bench.store.Sidecar`."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def idles(self) -> Sequence[_IdleNote]: ...
+    @property
+    def windows(self) -> Sequence[_WindowNote]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One measured window as the figure and its table show it."""
+
+    row: int
+    task: str
+    card: str
+    unit: str
+    start_s: float
+    end_s: float
+    rate_per_s: float
+    power_limit_w: float | None
+    valid: bool
+    throttle: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One sidecar, with its windows named by its CSV's rows."""
+
+    name: str
+    stretches: tuple[Stretch, ...]
+    idles: tuple[tuple[float, float], ...]
+    samples: tuple[tuple[float, Sample], ...]
+
+
+def runs(frame: pd.DataFrame, sidecars: Sequence[Sidecar]) -> list[Run]:
+    """Sidecars as runs. A window whose row is not in ``frame`` is left out."""
+    wanted = {str(item.path).removesuffix(SIDECAR_SUFFIX) + ".csv": item for item in sidecars}
+    names = ("workload", "phase", "shape", "product", "dtype", "batch", "seq", "device_name", "work_unit")
+    columns = ["file", "line", "rate_per_s", "power_limit_w", "valid", *names]
+    rows = frame.loc[frame["file"].astype(str).isin(list(wanted)), columns].astype(object)
+    table: dict[str, dict[int, dict[str, Any]]] = {}
+    for item in rows.where(rows.notna(), None).to_dict("records"):
+        table.setdefault(str(item["file"]), {})[int(item["line"])] = {str(name): item[name] for name in item}
+    return [_run(Path(file).name, item, table.get(file, {})) for file, item in wanted.items() if item.windows]
+
+
+def _run(name: str, sidecar: Sidecar, rows: Mapping[int, Mapping[str, Any]]) -> Run:
+    windows = [note for note in sidecar.windows if note.row + 1 in rows]
+    begins = [note.window.start_ns for note in windows] + [idle.start_ns for idle in sidecar.idles]
+    zero = min(begins, default=0)
+
+    def seconds(t_ns: int) -> float:
+        return (t_ns - zero) / 1e9
+
+    stretches = []
+    samples: dict[int, Sample] = {}
+    for note in windows:
+        row = rows[note.row + 1]
+        inside = [sample for sample in note.samples if note.window.start_ns <= sample.t_ns <= note.window.end_ns]
+        stretches.append(
+            Stretch(
+                row=note.row,
+                task=task_label(row),
+                card=str(row["device_name"]),
+                unit=str(row["work_unit"]),
+                start_s=seconds(note.window.start_ns),
+                end_s=seconds(note.window.end_ns),
+                rate_per_s=float(row["rate_per_s"]),
+                power_limit_w=row["power_limit_w"],
+                valid=bool(row["valid"]),
+                throttle=tuple(dict.fromkeys(why for sample in inside for why in sample.throttle if why in _MEANING)),
+            )
+        )
+        samples.update((sample.t_ns, sample) for sample in note.samples)
+    for idle in sidecar.idles:
+        samples.update((sample.t_ns, sample) for sample in idle.samples)
+    return Run(
+        name=name,
+        stretches=tuple(stretches),
+        idles=tuple((seconds(idle.start_ns), seconds(idle.end_ns)) for idle in sidecar.idles),
+        samples=tuple((seconds(t_ns), samples[t_ns]) for t_ns in sorted(samples)),
+    )
+
+
+def over_time(found: Sequence[Run]) -> Figure | None:
+    """The figure of all runs, one view each; None without any window."""
+    views = [_view(run) for run in found[:MOST_RUNS] if run.stretches]
+    if not views:
+        return None
+    note = (
+        "Shaded stretches are the measured windows, numbered by their row; grey ones, marked idle, the baseline. "
+        "The rate is each window's mean, as a share of its task's median in this run, so that drift shows. "
+        "Curves break where no sample was taken or a read failed."
+    )
+    if any("throttle" in view.layout for view in views):
+        note += (
+            " The lowest panel marks the samples in which the driver named a reason for holding the clocks back: a "
+            "power cap is normal at the limit; thermal slowdowns and the power brake (crosses) make a window invalid."
+        )
+    if len(found) > MOST_RUNS:
+        note += f" {len(found) - MOST_RUNS} more runs have samples and are not drawn."
+    return Figure("over-time", "Rate, watts and clocks over time", note, views, "Run")
+
+
+def _view(run: Run) -> View:
+    panels = _panels(run)
+    reasons = [why for why in _MEANING if any(why in sample.throttle for _, sample in run.samples)]
+    weights = [0.7] + [1.0] * len(panels) + ([0.14 + 0.16 * len(reasons)] if reasons else [])
+    gap = 0.045
+    unit = (1 - gap * (len(weights) - 1)) / sum(weights)
+    domains, top = [], 1.0
+    for weight in weights:
+        domains.append([max(0.0, top - weight * unit), top])
+        top -= weight * unit + gap
+    data = [_rate_trace(run)]
+    shares = [value for value in data[0]["y"] if value is not None]
+    margin = max(0.05, (max(shares) - min(shares)) * 0.2)
+    layout: dict[str, Any] = {
+        "yaxis": axis("Rate<br>(% of median)", domain=domains[0], range=[min(shares) - margin, max(shares) + margin]),
+        "showlegend": False,
+        "shapes": _shades(run),
+        "annotations": _numbers(run),
+        "hovermode": "closest",
+    }
+    for number, (title, points) in enumerate(panels, 2):
+        layout[f"yaxis{number}"] = axis(title, domain=domains[number - 1])
+        data.append(
+            {
+                "series": "line",
+                "type": "scatter",
+                "mode": "lines",
+                "name": title,
+                "x": [round(t, 3) for t, _ in points],
+                "y": [None if value is None else round(value, 2) for _, value in points],
+                "yaxis": f"y{number}",
+                "connectgaps": False,
+                "line": {"width": 1.5},
+                "hovertemplate": "%{x:.1f} s: %{y:.5g}<extra></extra>",
+            }
+        )
+        if title.startswith("Power"):
+            layout["shapes"] += _limits(run, f"y{number}")
+    if reasons:
+        number = len(weights)
+        layout["throttle"] = True
+        layout[f"yaxis{number}"] = axis(
+            "Held back",
+            domain=domains[-1],
+            tickvals=list(range(len(reasons))),
+            ticktext=[label(_MEANING[why]) for why in reasons],
+            range=[-0.6, len(reasons) - 0.4],
+            zeroline=False,
+        )
+        data += [_reason_trace(run, why, place, f"y{number}") for place, why in enumerate(reasons)]
+    last = f"y{len(weights)}" if len(weights) > 1 else "y"
+    layout["xaxis"] = axis("Time since the run's start (s)", anchor=last, range=[0, _end(run)], zeroline=False)
+    return View(run.name, data, layout, int(120 + 130 * sum(weights)))
+
+
+def _end(run: Run) -> float:
+    """The last second that anything is drawn at."""
+    return max([item.end_s for item in run.stretches] + [end for _, end in run.idles]) * 1.01
+
+
+def _panels(run: Run) -> list[tuple[str, list[tuple[float, float | None]]]]:
+    ends = [(start, end) for start, end in run.idles] + [(item.start_s, item.end_s) for item in run.stretches]
+    columns: list[tuple[str, list[tuple[float, float | None]]]] = []
+    watts = [(t, sample.power_w) for t, sample in run.samples]
+    if any(value is not None for _, value in watts):
+        columns.append(("Power (W)", watts))
+    else:
+        columns.append(("Power, from the counter (W)", _counter_watts(run)))
+    columns.append(("SM clock (MHz)", [(t, sample.sm_clock_mhz) for t, sample in run.samples]))
+    columns.append(("Temperature (°C)", [(t, sample.temperature_c) for t, sample in run.samples]))
+    return [
+        (title, _thinned(_broken(points, ends)))
+        for title, points in columns
+        if any(value is not None for _, value in points)
+    ]
+
+
+def _counter_watts(run: Run) -> list[tuple[float, float | None]]:
+    """Watts as the slope of the energy counter over at least 0.2 s, where the source reads no power."""
+    found: list[tuple[float, float | None]] = []
+    held: tuple[float, float] | None = None
+    for t, sample in run.samples:
+        if sample.counter_j is None:
+            found.append((t, None))
+            held = None
+        elif held is None or t - held[0] > 5:
+            held = (t, sample.counter_j)
+        elif t - held[0] >= 0.2:
+            found.append((t, (sample.counter_j - held[1]) / (t - held[0])))
+            held = (t, sample.counter_j)
+    return found
+
+
+def _broken(
+    points: list[tuple[float, float | None]], ends: Sequence[tuple[float, float]]
+) -> list[tuple[float, float | None]]:
+    """A gap between two samples that no stretch joins, so that no line is drawn over time that nobody looked at."""
+    found: list[tuple[float, float | None]] = []
+    for (t, value), after in zip(points, [*points[1:], None], strict=True):
+        found.append((t, value))
+        if after is not None and after[0] - t > 1.0 and not any(s <= t and after[0] <= e for s, e in ends):
+            found.append(((t + after[0]) / 2, None))
+    return found
+
+
+def _thinned(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+    """At most :data:`MOST_POINTS` points: of each stretch its gaps, its lowest and its highest."""
+    if len(points) <= MOST_POINTS:
+        return points
+    stride = -(-len(points) // (MOST_POINTS // 2))
+    found = []
+    for begin in range(0, len(points), stride):
+        part = points[begin : begin + stride]
+        known = [(value, place) for place, (_, value) in enumerate(part) if value is not None]
+        kept = {place for place, (_, value) in enumerate(part) if value is None}
+        # a stretch of failed reads needs one gap only
+        kept = {min(kept)} if kept else set()
+        kept |= {min(known)[1], max(known)[1]} if known else set()
+        found += [part[place] for place in sorted(kept)]
+    return found
+
+
+def medians(run: Run) -> dict[tuple[str, str], float]:
+    """(card, task) → median of its windows' rates."""
+    by_task: dict[tuple[str, str], list[float]] = {}
+    for item in run.stretches:
+        by_task.setdefault((item.card, item.task), []).append(item.rate_per_s)
+    return {where: sorted(values)[len(values) // 2] for where, values in by_task.items()}
+
+
+def _rate_trace(run: Run) -> dict[str, Any]:
+    middle = medians(run)
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    said: list[str | None] = []
+    for item in run.stretches:
+        share = 100 * item.rate_per_s / middle[(item.card, item.task)]
+        text = f"<b>row {item.row}</b>, {label(item.task)}<br>{share:.2f}% of its median"
+        text += "" if item.valid else "<br>invalid"
+        for t in (item.start_s, (item.start_s + item.end_s) / 2, item.end_s):
+            xs.append(round(t, 3))
+            ys.append(round(share, 4))
+            said.append(text)
+        xs.append(None)
+        ys.append(None)
+        said.append(None)
+    return {
+        "series": "line",
+        "type": "scatter",
+        "mode": "lines",
+        "name": "Rate",
+        "x": xs,
+        "y": ys,
+        "text": said,
+        "line": {"width": 4},
+        "connectgaps": False,
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _reason_trace(run: Run, why: str, place: int, panel: str) -> dict[str, Any]:
+    times = [t for t, sample in run.samples if why in sample.throttle]
+    stride = max(1, -(-len(times) // MOST_POINTS))
+    return {
+        "series": "alarm" if why in INVALIDATING else "line",
+        "type": "scatter",
+        "mode": "markers",
+        "name": label(_MEANING[why]),
+        "x": [round(t, 3) for t in times[::stride]],
+        "y": [place] * len(times[::stride]),
+        "yaxis": panel,
+        "marker": {"symbol": "x-thin-open" if why in INVALIDATING else "line-ns-open", "size": 9},
+        "hovertemplate": f"%{{x:.1f}} s: {label(_MEANING[why])}<extra></extra>",
+    }
+
+
+def _shades(run: Run) -> list[dict[str, Any]]:
+    def box(series: str, start: float, end: float, opacity: float) -> dict[str, Any]:
+        return {
+            "series": series,
+            "type": "rect",
+            "layer": "below",
+            "xref": "x",
+            "yref": "paper",
+            "x0": round(start, 3),
+            "x1": round(end, 3),
+            "y0": 0,
+            "y1": 1,
+            "line": {"width": 0},
+            "opacity": opacity,
+        }
+
+    return [
+        *(box("idle", start, end, 0.16) for start, end in run.idles),
+        *(box("window" if item.valid else "alarm", item.start_s, item.end_s, 0.12) for item in run.stretches),
+    ]
+
+
+def _numbers(run: Run) -> list[dict[str, Any]]:
+    """Row numbers above the windows that are wide enough for one, and the word for an idle baseline."""
+    whole = max((item.end_s for item in run.stretches), default=0.0) or 1.0
+    marks = [((a + b) / 2, b - a, "idle") for a, b in run.idles]
+    marks += [
+        ((item.start_s + item.end_s) / 2, item.end_s - item.start_s, f"{item.row}{'' if item.valid else ' ✖'}")
+        for item in run.stretches
+    ]
+    return [
+        {
+            "x": round(middle, 3),
+            "y": 1,
+            "xref": "x",
+            "yref": "paper",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "text": text,
+            "font": {"size": 11},
+        }
+        for middle, length, text in marks
+        if length > whole * 0.022
+    ]
+
+
+def _limits(run: Run, panel: str) -> list[dict[str, Any]]:
+    limits = dict.fromkeys(item.power_limit_w for item in run.stretches if item.power_limit_w is not None)
+    return [
+        {
+            "series": "limit",
+            "type": "line",
+            "xref": "paper",
+            "yref": panel,
+            "x0": 0,
+            "x1": 1,
+            "y0": limit,
+            "y1": limit,
+            "line": {"width": 1, "dash": "dash"},
+            "label": {"text": f"limit {limit:g} W", "textposition": "start", "font": {"size": 11}},
+        }
+        for limit in limits
+    ]

@@ -1,0 +1,260 @@
+"""What the CSVs say, in plain words and in one tile per card. Pure; verdicts are :mod:`bench.compare`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.compare import Result
+from bench.model import Comparison
+from bench.report.entries import Entry, best, interval_text
+from bench.report.figures import GLYPHS, tasks
+from bench.units import figures
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_CARDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One card at a glance: its name, its marker and labelled figures."""
+
+    card: str
+    series: int
+    lines: tuple[tuple[str, str, str], ...]
+    """What, the figure, and a remark."""
+
+    @property
+    def glyph(self) -> str:
+        return GLYPHS[self.series % len(GLYPHS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The mining and the AI task that the page leads with, and the metric for each."""
+
+    mining: str | None
+    ai: str | None
+    metered: bool
+
+    @property
+    def metrics(self) -> tuple[str, str]:
+        return ("work_per_j", "tokens_per_j") if self.metered else ("rate_per_s", "tokens_per_s")
+
+
+def headline(entries: Sequence[Entry]) -> Headline:
+    """The tasks that most cards share, by joules where any card has them, else by rates."""
+    for metered in (True, False):
+        chosen = Headline(None, None, metered)
+        mining, ai = tasks(entries, "hash", chosen.metrics[0]), tasks(entries, "FLOP", chosen.metrics[1])
+        if mining or ai:
+            return Headline(mining[0] if mining else None, ai[0] if ai else None, metered)
+    return Headline(None, None, metered=False)
+
+
+def lead(entries: Sequence[Entry], card: str, task: str | None, metric: str) -> Entry | None:
+    """The line of a card that stands for its task."""
+    return best([entry for entry in entries if entry.card == card and entry.task == task], metric)
+
+
+def tiles(entries: Sequence[Entry], chosen: Headline) -> list[Tile]:
+    """One tile per card, in the page's order."""
+    found = []
+    for series, card in dict.fromkeys((entry.series, entry.card) for entry in entries):
+        lines: list[tuple[str, str, str]] = []
+        for what, task, metric in (
+            ("Mining", chosen.mining, chosen.metrics[0]),
+            ("AI, modelled", chosen.ai, chosen.metrics[1]),
+        ):
+            entry = lead(entries, card, task, metric)
+            if entry is not None:
+                value, _, interval = interval_text(entry.metrics[metric]).partition(" (")
+                remarks = [
+                    f"95%: {interval.rstrip(')')}" if " to " in interval else interval.rstrip(")"),
+                    _power(entry),
+                ]
+                lines.append((f"{what}: {entry.task}", value, "; ".join(part for part in remarks if part)))
+            elif task is not None:
+                timed = lead(entries, card, task, "rate_per_s") is not None
+                lines.append((f"{what}: {task}", "–", "no watts were read" if timed else "no valid window"))
+        found.append(Tile(card, series, tuple(lines)))
+    return found[:MOST_CARDS]
+
+
+def _power(entry: Entry) -> str:
+    watts = entry.figure("power_mean_w")
+    if watts is None or watts.value is None:
+        return ""
+    said = f"{figures(watts.value)} W" + (" assumed" if entry.key["energy_source"] == "assumed" else "")
+    limit = entry.key["power_limit_w"]
+    return f"{said}, {watts.value / limit:.0%} of its {figures(limit)} W limit" if limit else said
+
+
+def _scope(entry: Entry) -> str:
+    return str(entry.key["energy_scope"] or "unknown")
+
+
+def summary(entries: Sequence[Entry], result: Result, frame: pd.DataFrame, chosen: Headline) -> list[str]:
+    """Sentences: what is here, what was read, who leads and by how much, and what to be careful of."""
+    return [
+        _coverage(entries, frame),
+        *_meters(entries),
+        *_leads(entries, result, chosen),
+        *_cautions(entries, frame),
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _list(names: Sequence[str], most: int = 6) -> str:
+    shown = list(names)[:most]
+    more = len(names) - len(shown)
+    if more:
+        return f"{', '.join(shown)} and {more} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _coverage(entries: Sequence[Entry], frame: pd.DataFrame) -> str:
+    cards = len({entry.card for entry in entries})
+    good = int((frame["valid"] & frame["verified"]).sum())
+    bad = len(frame) - good
+    text = f"{_count(cards, 'card')}, {_count(frame['run_id'].nunique(), 'run')}, {_count(len(frame), 'window')}"
+    if not bad:
+        return f"{text}; every window is verified and valid."
+    return f"{text}; {bad:,} of them not valid or not verified, listed below and in no figure."
+
+
+def _meters(entries: Sequence[Entry]) -> list[str]:
+    read: dict[tuple[str, str], dict[str, None]] = {}
+    without: dict[str, None] = {}
+    for entry in entries:
+        if entry.figure("power_mean_w") is None:
+            if entry.figure("rate_per_s") is not None:
+                without[entry.card] = None
+        else:
+            read.setdefault((str(entry.key["energy_source"]), _scope(entry)), {})[entry.card] = None
+    found = []
+    if read:
+        parts = [
+            f"of {_list(list(cards))} {'assumed, not measured' if source == 'assumed' else f'at the scope “{scope}”'}"
+            for (source, scope), cards in read.items()
+        ]
+        found.append(f"Watts: {'; '.join(parts)}.")
+    if without:
+        some = "some workloads of " if any(card in held for held in read.values() for card in without) else ""
+        found.append(f"No watts were read for {some}{_list(list(without))}: no joules can be told, only rates.")
+    if len({scope for _, scope in read}) > 1:
+        found.append("Different scopes cover different parts of a machine, so their joules are not the same joules.")
+    return found
+
+
+_WORDS = {
+    "work_per_j": ("hashes per joule", "mining"),
+    "rate_per_s": ("hashes per second", "mining"),
+    "tokens_per_j": ("modelled tokens per joule", "AI"),
+    "tokens_per_s": ("modelled tokens per second", "AI"),
+}
+
+
+def _leads(entries: Sequence[Entry], result: Result, chosen: Headline) -> list[str]:
+    parts = list(zip((chosen.mining, chosen.ai), chosen.metrics, strict=True))
+    cards = list(dict.fromkeys(entry.card for entry in entries))
+    if result.baseline is None or result.subject != "device_name":
+        return [text for card in cards[:MOST_CARDS] if (text := _alone(entries, card, chosen))]
+    found = []
+    refused: dict[str, dict[str, None]] = {}
+    for card in [name for name in cards if name != result.baseline][:MOST_CARDS]:
+        verdicts = []
+        for task, metric in parts:
+            entry = lead(entries, card, task, metric)
+            if entry is None:
+                continue
+            item = entry.metrics[metric]
+            if item.ratio is None:
+                refused.setdefault(item.reason or item.verdict, {})[card] = None
+            else:
+                found.append(_against(card, result.baseline, item, _WORDS[metric][0], entry.task))
+            verdicts.append(item.verdict)
+        found += _both(card, result.baseline, verdicts)
+    for reason, names in refused.items():
+        found.append(f"{_list(list(names))} cannot be set against {result.baseline}: {reason}.")
+    return found
+
+
+def _alone(entries: Sequence[Entry], card: str, chosen: Headline) -> str | None:
+    """What one card's figures mean, turned round: joules per unit of work, or the rates."""
+    mining = lead(entries, card, chosen.mining, chosen.metrics[0])
+    ai = lead(entries, card, chosen.ai, chosen.metrics[1])
+    said = []
+    for entry, metric in ((mining, chosen.metrics[0]), (ai, chosen.metrics[1])):
+        if entry is None:
+            continue
+        value = entry.metrics[metric].value or 0
+        if metric == "work_per_j":
+            said.append(f"a terahash costs {figures(1e12 / value)} J")
+        elif metric == "tokens_per_j":
+            said.append(f"a modelled token costs {figures(1 / value)} J ({entry.task})")
+        else:
+            said.append(f"{interval_text(entry.metrics[metric])} of {entry.task}")
+    return f"On {card}, {_list(said)}." if said else None
+
+
+def _against(card: str, baseline: str, item: Comparison, what: str, task: str) -> str:
+    where = f"In {what} ({task}), "
+    times = f"{card} does {_times(item.ratio or 0)} times what {baseline} does"
+    if item.ratio_low is not None and item.ratio_high is not None:
+        times += f" ({_times(item.ratio_low)} to {_times(item.ratio_high)})"
+    match item.verdict:
+        case "faster" | "better":
+            return f"{where}{times}: {item.verdict}."
+        case "slower" | "worse":
+            return f"{where}{times}: {item.verdict}."
+        case "same":
+            return f"{where}{times}: the same within 1%."
+        case _:
+            return f"{where}{times}, which cannot be told from equal: {item.reason}."
+
+
+def _times(ratio: float) -> str:
+    """A ratio with two decimals, or three figures where it is far from one."""
+    return f"{ratio:.2f}" if 0.1 <= ratio < 100 else figures(ratio, 3)
+
+
+def _both(card: str, baseline: str, verdicts: Sequence[str]) -> list[str]:
+    up, down = {"faster", "better"}, {"slower", "worse"}
+    if len(verdicts) != 2 or not all(verdict in up | down for verdict in verdicts):
+        return []
+    mining, ai = verdicts
+    if mining in up and ai in up:
+        return [f"So {card} does more of both."]
+    if mining in down and ai in down:
+        return [f"So {baseline} does more of both."]
+    miner, thinker = (card, baseline) if mining in up else (baseline, card)
+    return [f"So {miner} is the better miner of the two and {thinker} the better at AI."]
+
+
+def _cautions(entries: Sequence[Entry], frame: pd.DataFrame) -> list[str]:
+    found = []
+    short = [mode for mode in ("quick", "smoke") if (frame["mode"] == mode).any()]
+    if short:
+        found.append(f"Some windows are {_list(short)} ones: too short for a verdict on joules.")
+    unsteady = int((frame["steady"] == False).fillna(False).sum())  # noqa: E712 - missing is not unsteady
+    if unsteady:
+        found.append(f"{_count(unsteady, 'window')} began before rate, power and temperature stood still.")
+    dirty = int((frame["dirty"] == True).fillna(False).sum())  # noqa: E712
+    if dirty:
+        found.append(f"{_count(dirty, 'window')} came from a harness with uncommitted changes.")
+    emulated = dict.fromkeys(f"{entry.key['dtype']} on {entry.card}" for entry in entries if not entry.key["native"])
+    if emulated:
+        found.append(f"Emulated by the device, not native: {_list(list(emulated))}.")
+    portable = dict.fromkeys(
+        entry.card for entry in entries if entry.key["implementation_class"] == "torch-portable" and entry.metrics
+    )
+    if portable:
+        found.append(f"{_list(list(portable))} mined with the portable loop, which is not the device's best.")
+    return found
