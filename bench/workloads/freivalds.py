@@ -43,6 +43,14 @@ def projection_bytes(n: int, k: int) -> int:
     return 8 * (groups * k + groups + groups * GROUP)
 
 
+def workspace_bytes(m: int, n: int, k: int) -> int:
+    """Scratch at the peak of projecting [n, k] weights or of judging an [m, n] product, whichever is more."""
+    groups = -(-n // GROUP)
+    projecting = min(groups, max(1, WORKSPACE_BYTES // (8 * k * GROUP))) * GROUP * k * 8
+    rows = min(m, max(1, WORKSPACE_BYTES // (8 * max(k, n))))
+    return max(projecting, rows * (12 * k + 16 * n))
+
+
 def _grouped(rows: Any, signs: Any) -> tuple[Any, Any]:
     """Signed sums and norms over groups of the last axis of ``rows`` [m, n], float64: two tensors [m, groups]."""
     import torch

@@ -29,6 +29,11 @@ SEED = 20260
 MAX_COPIES = 64
 
 
+def seed_of(variant: Variant) -> int:
+    """Seed of a variant's inputs."""
+    return SEED + int(variant.options.get("seed", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One product in place: ``out`` [m, n] = ``x`` [m, k] · ``weight`` [n, k] transposed."""
@@ -112,7 +117,7 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_b
     projections = sum(
         (1 if e.name == "lm_head" else copies) * e.experts * freivalds.projection_bytes(e.n, e.k) for e, _ in chosen
     )
-    pool = 4 * torch_device.POOL_VALUES * 2
+    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k) for e, rows in chosen)
     return Layout(
         tuple(chosen),
         lm_vocab,
@@ -120,7 +125,7 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_b
         lm_slices,
         memory_bytes=copies * (weights + inputs + outputs)
         + head_copies * lm_weights
-        + max(projections + 3 * freivalds.WORKSPACE_BYTES, pool),
+        + max(projections + scratch, torch_device.Values.pool_bytes(dtype.bytes)),
         bytes_per_quantum=inputs + outputs + sum(e.experts * e.n * e.k * dtype.bytes for e, _ in chosen),
         flops_per_quantum=sum(2 * e.experts * rows * e.n * e.k for e, rows in chosen),
     )
@@ -137,7 +142,7 @@ class GemmJob:
         # Apple's GPUs have no float64: there the check runs on the host.
         self._check_place = "cpu" if device.kind in ("mps", "mlu") else device.torch_name
         self._multiply = multiply(self._dtype, device)
-        self._turns = self._allocate(str(variant.options.get("inputs", "normal")))
+        self._turns = self._allocate(str(variant.options.get("inputs", "normal")), seed_of(variant))
         self._next = 0
         self._launched = 0
         self._projections: dict[int, freivalds.Projection] = {}
@@ -163,11 +168,11 @@ class GemmJob:
             options=f"inputs={variant.options.get('inputs', 'normal')}",
         )
 
-    def _allocate(self, inputs: str) -> list[list[Call]]:
+    def _allocate(self, inputs: str, seed: int) -> list[list[Call]]:
         """Fill every buffer; one list of calls per turn, each turn on other memory where there are copies."""
         import torch
 
-        values = torch_device.Values(self._device, inputs, SEED)
+        values = torch_device.Values(self._device, inputs, seed)
 
         def filled(rows: int, columns: int, scale: float) -> Any:
             empty = torch.empty(rows, columns, dtype=self._dtype.torch, device=self._place)

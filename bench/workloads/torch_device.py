@@ -96,6 +96,27 @@ def guarded_allocation(device: Device, label: str, allocate: Callable[[], Any]) 
         ) from error
 
 
+def capture(device: Device, run: Callable[[], Any]) -> Callable[[], Any]:
+    """Capture ``run`` into a CUDA graph and give back its replay. Tensors that ``run`` keeps stay where they are.
+
+    Two runs on a side stream come first, as capture needs: libraries set themselves up in them.
+    """
+    import torch
+
+    with torch.cuda.device(device.index):
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(2):
+                run()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            run()
+    replay: Callable[[], Any] = graph.replay
+    return replay
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, without its final period."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -123,6 +144,11 @@ class Values:
             self._pool = torch.randn(POOL_VALUES, generator=generator).to(self._place)
         elif kind == "structured":
             self._pool = ((torch.arange(POOL_VALUES) // 64 % 16 - 8) / 8).to(self._place)
+
+    @staticmethod
+    def pool_bytes(value_bytes: int) -> int:
+        """Bytes at the peak of filling: the pool, its scaled copy, and that in the tensor's type."""
+        return POOL_VALUES * (8 + (value_bytes if value_bytes < 4 else 0))
 
     def fill(self, tensor: Any, scale: float = 1.0) -> Any:
         """Fill ``tensor`` in place with values times ``scale`` and return it; integers are rounded to [-127, 127]."""

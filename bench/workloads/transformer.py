@@ -1,63 +1,66 @@
 """The transformer workload: the matrix work of one block at published model shapes.
 
-``plan`` turns a request into variants, ``build`` allocates one. What runs lives beside this file: the bare products
-in ``gemm``, shapes in ``shapes``, the count of work in ``flops``, the types in ``numerics``, the check in
-``freivalds``.
+``plan`` turns a request into variants, ``build`` allocates one. What runs lives beside this file: bare products in
+``gemm``, whole blocks in ``phases`` (on ``block`` and ``train``), shapes in ``shapes``, the count of work in
+``flops``, the types in ``numerics``, the checks in ``freivalds`` and ``stages``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.model import BenchError, Device, Job, Variant
-from bench.workloads import Request, gemm, numerics, shapes, torch_device
+from bench.workloads import Request, gemm, numerics, phases, shapes, torch_device
 from bench.workloads.shapes import PRODUCTS, Shape
 
 NAME = "transformer"
 
-BUILDERS: Mapping[str, Callable[[Device, Variant, Shape], Job]] = {"gemm": gemm.build}
+BUILDERS: Mapping[str, Callable[[Device, Variant, Shape], Job]] = {
+    "gemm": gemm.build,
+    "prefill": phases.build,
+    "decode": phases.build,
+    "train": phases.build,
+}
 """Phase → what builds it."""
 
-OPTIONS = ("inputs", "shape_file")
+OPTIONS = ("inputs", "shape_file", "compile", "seed")
 """Options that this workload reads; those of other workloads are left alone."""
+
+Setting = tuple[str, str, str, int | None, int | None]
+"""Phase, shape, type, batch and tokens per sequence; None where the device's default serves."""
 
 
 def plan(device: Device, request: Request) -> list[Variant]:
     """The variants that a request names; with nothing named, the default suite of the device.
 
-    Given some of phase, shape, type, batch and tokens, all their combinations are planned; what is not given is
-    ``gemm`` at ``llama3-8b`` in bf16 (``tiny`` in fp32 for smoke).
+    Given some of phase, shape, type, batch and tokens, all their combinations are planned. What is not given is phase
+    ``gemm``, shape ``llama3-8b``, bf16 (for smoke ``tiny`` and fp32), and sizes that suit phase and device.
+    ``options["inputs"]`` may name several kinds of input: a variant for each.
 
     Raises:
-        BenchError: an unknown phase, shape, type or option, or a batch or token count below 1.
+        BenchError: an unknown phase, shape, type or kind of input, or a batch or token count below 1.
     """
-    options = {name: request.options[name] for name in OPTIONS if request.options.get(name) is not None}
-    _check(request, options)
+    options = {name: request.options[name] for name in OPTIONS if request.options.get(name)}
+    inputs = _names(options.pop("inputs", ()))
+    _check(request, inputs)
     named = request.shapes or request.phases or request.dtypes or request.batches or request.seqs
-    if not named and "shape_file" not in options:
-        chosen = _default_suite(device, request.smoke)
-    else:
-        shape_names = request.shapes or (
-            (shapes.load(None, options["shape_file"]).name,)
-            if "shape_file" in options
-            else ("tiny" if request.smoke else "llama3-8b",)
-        )
-        phases = request.phases or ("gemm",)
-        dtypes = request.dtypes or ("fp32" if request.smoke else "bf16",)
-        chosen = [(phase, shape, dtype) for phase in phases for shape in shape_names for dtype in dtypes]
+    own = None
+    if "shape_file" in options:
+        options["shape_file"] = str(options["shape_file"])
+        own = shapes.load(None, options["shape_file"]).name
+    suite = smoke_suite() if request.smoke else default_suite(device)
+    chosen = _combinations(request, own) if named or own else suite
     variants = []
-    for phase, shape_name, dtype in chosen:
-        batches = request.batches or (1,)
-        seqs = request.seqs or (default_tokens(device, shape_name, dtype),)
-        for batch in batches:
-            for seq in seqs:
-                whole = Variant(NAME, phase, shape_name, dtype, batch, seq, None, options)
-                variants.append(whole)
-                if request.detail and phase == "gemm":
-                    variants += [
-                        Variant(NAME, phase, shape_name, dtype, batch, seq, product, options) for product in PRODUCTS
-                    ]
+    for phase, shape, dtype, batch, seq in chosen:
+        rest = {name: value for name, value in options.items() if name != "shape_file" or shape == own}
+        default_batch, default_seq = default_size(device, phase, shape, dtype)
+        for kind in inputs or ("normal",):
+            settings = rest | ({"inputs": kind} if inputs else {})
+            variants += [
+                Variant(NAME, phase, shape, dtype, batch or default_batch, seq or default_seq, product, settings)
+                for product in (None, *(PRODUCTS if request.detail and phase == "gemm" else ()))
+            ]
     return variants
 
 
@@ -66,7 +69,7 @@ def build(device: Device, variant: Variant) -> Job:
 
     Raises:
         BenchError: an unknown phase, shape, type, product or option value.
-        Skip: a type that the device lacks, or buffers that do not fit its memory.
+        Skip: a type that the device or phase lacks, or buffers that do not fit the device's memory.
     """
     builder = BUILDERS.get(variant.phase or "")
     if builder is None:
@@ -74,48 +77,83 @@ def build(device: Device, variant: Variant) -> Job:
     return builder(device, variant, shapes.load(variant.shape, variant.options.get("shape_file")))
 
 
-def default_tokens(device: Device, shape_name: str | None, dtype: str) -> int:
-    """Tokens of a ``gemm`` quantum: enough to be efficient, few enough for half a second on a slow device.
+def default_suite(device: Device) -> list[Setting]:
+    """What a run measures when nothing is named, in the order of running.
 
-    A GPU takes 4096, the size from which published matmul rates level off. Two CPU cores do 8B in 0.15 s at 128 tokens
-    in a native bf16, and in fp32 at 64 in 0.25 s; an emulated type is ten times as slow, so it takes 8.
+    On a CPU: every phase at ``tiny``, and what two cores do of 8B in bf16. On a GPU: 8B in each phase, its products in
+    every native type, and the products of 70B.
+    """
+    if device.kind == "cpu":
+        tiny: list[Setting] = [(phase, "tiny", "fp32", None, None) for phase in BUILDERS]
+        return tiny + [(phase, "llama3-8b", "bf16", None, None) for phase in ("gemm", "prefill", "decode")]
+    types = [name for name in ("fp16", "tf32", "fp8") if numerics.native(device, numerics.lookup(name))]
+    return [
+        *(("gemm", "llama3-8b", name, None, None) for name in ("bf16", *types)),
+        ("prefill", "llama3-8b", "bf16", 1, 2048),
+        ("decode", "llama3-8b", "bf16", 1, 2048),
+        ("decode", "llama3-8b", "bf16", 64, 2048),
+        ("train", "llama3-8b", "bf16", 1, 2048),
+        ("gemm", "llama3-70b", "bf16", None, None),
+    ]
+
+
+def smoke_suite() -> list[Setting]:
+    """The smallest honest set: products in two types, and one whole block each way."""
+    return [
+        ("gemm", "tiny", "fp32", None, None),
+        ("gemm", "tiny", "bf16", None, None),
+        ("decode", "tiny", "fp32", None, None),
+        ("train", "tiny", "fp32", None, None),
+    ]
+
+
+def default_size(device: Device, phase: str, shape: str, dtype: str) -> tuple[int, int]:
+    """Batch and tokens per sequence of a quantum: efficient, and at most half a second on a slow device.
+
+    A GPU takes 4096 tokens in ``gemm``, from which published matmul rates level off, and 2048 in a block. Two CPU cores
+    do the products of 8B in 0.15 s at 128 tokens in a native bf16, and in fp32 at 64 in 0.25 s; an emulated type is
+    ten times as slow. In ``decode`` the tokens are those already in the cache.
     """
     if device.kind != "cpu":
-        return 4096
-    if shape_name == "tiny":
-        return 256
+        return 1, 4096 if phase == "gemm" else 2048
+    if phase == "decode":
+        return (4, 256) if shape == "tiny" else (1, 1024)
+    if shape == "tiny":
+        return 1, 256
     kind = numerics.lookup(dtype)
-    if not numerics.native(device, kind):
-        return 8
-    return 64 if kind.bytes == 4 else 128
+    tokens = (64 if kind.bytes == 4 else 128) if numerics.native(device, kind) else 8
+    return 1, max(8, tokens // 2) if phase == "train" else tokens
 
 
-def _default_suite(device: Device, smoke: bool) -> list[tuple[str, str, str]]:
-    """(phase, shape, dtype) in the order of running."""
-    if smoke:
-        return [("gemm", "tiny", "fp32"), ("gemm", "tiny", "bf16")]
-    if device.kind == "cpu":
-        return [("gemm", "tiny", "fp32"), ("gemm", "llama3-8b", "bf16")]
-    types = [
-        name
-        for name in ("bf16", "fp16", "tf32", "fp8")
-        if name == "bf16" or numerics.native(device, numerics.lookup(name))
+def _combinations(request: Request, own_shape: str | None) -> list[Setting]:
+    names = request.shapes + ((own_shape,) if own_shape else ())
+    return [
+        (phase, shape, dtype, batch, seq)
+        for phase in request.phases or ("gemm",)
+        for shape in names or ("tiny" if request.smoke else "llama3-8b",)
+        for dtype in request.dtypes or ("fp32" if request.smoke else "bf16",)
+        for batch in request.batches or (None,)
+        for seq in request.seqs or (None,)
     ]
-    return [("gemm", "llama3-8b", name) for name in types] + [("gemm", "llama3-70b", "bf16")]
 
 
-def _check(request: Request, options: Mapping[str, Any]) -> None:
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _check(request: Request, inputs: Sequence[str]) -> None:
     for phase in request.phases:
         if phase not in BUILDERS:
             raise BenchError(f"there is no phase named {phase!r}", f"choose from {', '.join(BUILDERS)}")
     for dtype in request.dtypes:
         numerics.lookup(dtype)
     for name in request.shapes:
-        if "shape_file" not in options:
-            shapes.load(name)
+        shapes.load(name)
     for count, what in [(b, "batch") for b in request.batches] + [(s, "seq") for s in request.seqs]:
         if count < 1:
             raise BenchError(f"a {what} of {count} is no work", f"give a {what} of 1 or more")
-    inputs = options.get("inputs", "normal")
-    if inputs not in torch_device.INPUT_KINDS:
-        raise BenchError(f"there are no inputs named {inputs!r}", f"choose from {', '.join(torch_device.INPUT_KINDS)}")
+    for kind in inputs:
+        if kind not in torch_device.INPUT_KINDS:
+            raise BenchError(
+                f"there are no inputs named {kind!r}", f"choose from {', '.join(torch_device.INPUT_KINDS)}"
+            )
