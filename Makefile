@@ -27,7 +27,8 @@ help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 bench: setup ## measure every accelerator here, else the CPU: a table, a CSV and a page
-	$(BITWATT) run --out $(OUT) $(ARGS)
+	@$(BITWATT) run --out $(OUT) $(ARGS); code=$$?; \
+	  if ls $(OUT)/*.csv >/dev/null 2>&1; then $(BITWATT) report $(OUT) -o $(OUT)/report.html || exit; fi; exit $$code
 
 smoke: setup ## the same code path on the CPU in 1 s windows, labelled as such (for CI)
 	$(BITWATT) run --device cpu --smoke --out $(OUT) $(ARGS)
@@ -75,7 +76,7 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "no virtual environment could be made: apt install python3-venv" >&2; exit 2; }
 
 $(VENV)/.runtime: pyproject.toml constraints.txt bench/hatch_build.py | $(BIN)/python
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)$(comma)report],[report])'
+	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)])'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime

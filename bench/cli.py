@@ -22,6 +22,7 @@ from bench import __version__
 from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
 
 if TYPE_CHECKING:
+    from bench.compare import Result
     from bench.devices import Choice
     from bench.model import Device, Meter, Record
     from bench.progress import TerminalObserver
@@ -451,7 +452,6 @@ def compare_command(
 ) -> None:
     """Set cards or runs against each other: rates, watts, work per joule, with 95% intervals and verdicts."""
     from bench import compare, gate, render, store
-    from bench import published as known
     from bench.lines import label
 
     layout = _layout(json, csv, markdown)
@@ -459,8 +459,7 @@ def compare_command(
     frame = store.read(files, compare.COLUMNS)
     result = compare.compare(frame, baseline=baseline, by=by, metrics=_names(metric) or None)
     judgements = [gate.judge(result, condition) for condition in conditions]
-    if published is not None:
-        result = known.lay(result, () if published == "measured" else _names(published))
+    result = _laid(result, published)
     draw = {
         Layout.TABLE: render.comparison_table,
         Layout.JSON: render.comparison_json,
@@ -475,6 +474,46 @@ def compare_command(
             _streams.err.print(Text(f"--fail-if {judgement.condition.text}: {label(line.key)} is {line.ratio:.4g}"))
     if any(judgement.failed for judgement in judgements):
         raise typer.Exit(EXIT_REGRESSION)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# report
+
+
+@app.command("report")
+def report_command(
+    files: Annotated[list[Path], typer.Argument(help="Result CSVs, or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    baseline: Annotated[str | None, typer.Option(help="The card that ratios are to.")] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(help="Lay published figures beneath: 'measured' (of the cards at hand), card names, or 'all'."),
+    ] = None,
+    png: Annotated[Path | None, typer.Option(help="Also write each plot as a picture into this folder.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
+) -> None:
+    """Write one self-contained page: works offline and on a phone, asks nothing of any network."""
+    from bench import compare, report, store
+
+    frame = store.read(files)
+    result = _laid(compare.compare(frame, baseline=baseline), published)
+    beside = [store.sidecar_path(path) for path in store.expand(files)]
+    sidecars = [store.read_sidecar(path) for path in beside if path.exists()]
+    html = report.render(frame, result, sidecars, **({"title": title} if title else {}))
+    store.write_atomically(output, html)
+    _streams.err.print(f"wrote {output}")
+    if png is not None:
+        for picture in report.png(output, png):
+            _streams.err.print(f"wrote {picture}")
+
+
+def _laid(result: Result, published: str | None) -> Result:
+    """The result with published figures beside it, where they were asked for."""
+    from bench import published as known
+
+    if published is None:
+        return result
+    return known.lay(result, () if published == "measured" else _names(published))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
