@@ -165,9 +165,8 @@ def key_columns(subject: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([subject, "device_name", *TASK, *MUST_MATCH, *ENERGY_MUST_MATCH, *SETTING]))
 
 
-def _codes(frame: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], list[Any]]:
-    """A key column as whole numbers and what each stands for; 0 is missing."""
-    import numpy as np
+def _codes(frame: pd.DataFrame, name: str) -> tuple[NDArray[Any], list[Any]]:
+    """A key column as whole numbers and what each stands for; −1, the last, is missing."""
     import pandas as pd
 
     if name == "implementation_class":
@@ -178,32 +177,38 @@ def _codes(frame: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], list[Any]
         return _renamed(codes, ["assumed" if text == "assumed" else "measured" for text in names])
     values = frame[name]
     if isinstance(values.dtype, pd.CategoricalDtype):
-        raw, labels = values.cat.codes.to_numpy(), list(values.cat.categories)
+        codes, labels = values.cat.codes.to_numpy(), list(values.cat.categories)
     else:
-        raw, unique = pd.factorize(values)
+        codes, unique = pd.factorize(values)
         labels = list(unique)
-    plain = [label.item() if hasattr(label, "item") else label for label in labels]
-    return raw.astype(np.int64) + 1, [None, *plain]
+        if len(labels) < 127:
+            codes = codes.astype("int8")  # some thirty columns of a million rows are held at once
+    return codes, [*(label.item() if hasattr(label, "item") else label for label in labels), None]
 
 
-def _renamed(codes: NDArray[np.int64], names: list[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+def _renamed(codes: NDArray[Any], names: list[Any]) -> tuple[NDArray[Any], list[Any]]:
+    """Codes after their names were mapped, some onto the same; a missing name stays the last."""
     import numpy as np
 
-    unique = list(dict.fromkeys(names))
-    table = np.array([unique.index(name) for name in names], dtype=np.int64)
+    unique = [*dict.fromkeys(names[:-1]), names[-1]]
+    table = np.array([*(unique.index(name) for name in names[:-1]), len(unique) - 1], dtype=np.int16)
     return table[codes], unique
 
 
-def _grouped(columns: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _grouped(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows that agree in all columns get one number, in order of first appearance; and each number's first row."""
     import numpy as np
     import pandas as pd
 
-    group, *rest = columns
+    first_column, *rest = columns
+    group = pd.factorize(first_column)[0].astype(np.int64)
     for codes in rest:
-        if codes.min() != codes.max():
-            group = pd.factorize(group * (int(codes.max()) + 1) + codes)[0].astype(np.int64)
-    group = pd.factorize(group)[0].astype(np.int64)
+        low, high = int(codes.min()), int(codes.max())
+        if low != high:
+            group *= high - low + 1
+            group += codes
+            group -= low
+            group = pd.factorize(group)[0].astype(np.int64)
     first = np.full(int(group.max()) + 1, len(group), dtype=np.int64)
     np.minimum.at(first, group, np.arange(len(group)))
     return group, first
@@ -215,9 +220,10 @@ def reduce_rows(frame: pd.DataFrame, subject: str, metrics: Sequence[str]) -> tu
 
     names = key_columns(subject)
     coded = {name: _codes(frame, name) for name in names}
-    line, first = _grouped([coded[name][0] for name in names])
+    line, first = _grouped([codes for codes, _ in coded.values()])
     count = len(first)
-    keys = [{name: coded[name][1][coded[name][0][row]] for name in names} for row in first]
+    keys = [{name: labels[codes[row]] for name, (codes, labels) in coded.items()} for row in first]
+    del coded
 
     valid = (frame["valid"] & frame["verified"]).to_numpy(dtype=bool)
     uuid, run = _codes(frame, "device_uuid")[0], _codes(frame, "run_id")[0]
@@ -242,11 +248,10 @@ def reduce_rows(frame: pd.DataFrame, subject: str, metrics: Sequence[str]) -> tu
         _line_means(frame["power_mean_w"].to_numpy(dtype=float), line, valid, count, whole=False),
     )
     meters, meter_names = _codes(frame, "meter_id")
-    pairs = np.unique(np.stack([line[valid], meters[valid]]), axis=1) if valid.any() else np.empty((2, 0), np.int64)
     sensors: list[set[str]] = [set() for _ in range(count)]
-    for place, code in pairs.T.tolist():
-        if code:
-            sensors[place].add(str(meter_names[code]))
+    for row in _grouped([line, meters, valid])[1].tolist():
+        if valid[row] and meters[row] >= 0:
+            sensors[line[row]].add(str(meter_names[meters[row]]))
 
     total, good = np.bincount(line, minlength=count), np.bincount(line[valid], minlength=count)
     subjects = [text(key[subject]) for key in keys]

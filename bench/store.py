@@ -26,7 +26,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -590,7 +590,7 @@ def read(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.Data
     arrow: Any = importlib.import_module("pyarrow")
     tables, files, rows = [], [], []
     for batch in _batches(expand(paths)):
-        table = _parse(batch)
+        table = _parse(batch, kept)
         if table is None:
             # Arrow says only that something is wrong; the slow pass says where
             for path in dict.fromkeys(part.path for part in batch.parts):
@@ -605,7 +605,7 @@ def read(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.Data
     return _frame(whole, files, rows)
 
 
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 16 << 20
 _BLOCK_BYTES = 4 << 20
 """Bodies up to this are read without threads: Arrow aborts now and then when a process ends soon after an error."""
 
@@ -625,7 +625,7 @@ class _Batch:
 
     header: tuple[str, ...]
     parts: list[_Part]
-    body: list[bytes]
+    body: list[memoryview]
     size: int = 0
 
 
@@ -640,27 +640,35 @@ def _batches(paths: Iterable[Path]) -> Iterator[_Batch]:
                 batch = None
             if batch is None:
                 batch = _Batch(header, [], [])
-            batch.parts.append(_Part(path, first_line, lines.count(b"\n")))
+            batch.parts.append(_Part(path, first_line, _newlines(lines)))
             batch.body.append(lines)
             batch.size += len(lines)
     if batch is not None:
         yield batch
 
 
-def _pieces(path: Path) -> Iterator[tuple[int, bytes, tuple[str, ...]]]:
+def _pieces(path: Path) -> Iterator[tuple[int, memoryview, tuple[str, ...]]]:
     """A file's rows as runs of whole lines: (line number of the first, the lines, the header with the first run)."""
+    line, rest = 2, memoryview(b"")
     try:
         with path.open("rb") as stream:
-            first = stream.readline()
-            header = _header(path, first, stream)
-            line, rest = 2, b""
-            while piece := stream.read(_BATCH_BYTES):
-                cut = piece.rfind(b"\n") + 1
-                if lines := (rest + piece[:cut] if cut else b""):
-                    yield line, lines, header
-                    line += lines.count(b"\n")
+            header = _header(path, stream.readline(), stream)
+            while True:
+                # a fresh buffer each time, for the one before is still in use, and no larger than what is left to read
+                left = os.fstat(stream.fileno()).st_size - stream.tell()
+                room = bytearray(len(rest) + min(_BATCH_BYTES, max(left, 1)))
+                buffer = memoryview(room)
+                buffer[: len(rest)] = rest
+                got = stream.readinto(buffer[len(rest) :])
+                if not got:
+                    break
+                filled = len(rest) + got
+                cut = room.rfind(b"\n", 0, filled) + 1
+                if cut:
+                    yield line, buffer[:cut], header
+                    line += _newlines(buffer[:cut])
                     header = ()
-                rest = piece[cut:] if cut else rest + piece
+                rest = buffer[cut:filled]
     except OSError as error:
         raise _cannot_read(path, error) from error
     if rest:
@@ -670,6 +678,12 @@ def _pieces(path: Path) -> Iterator[tuple[int, bytes, tuple[str, ...]]]:
         )
     if line == 2:
         raise BenchError(f"{path} has a header and no rows", "leave it out, or run the bench again")
+
+
+def _newlines(data: memoryview) -> int:
+    import numpy as np
+
+    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")))
 
 
 def _header(path: Path, line: bytes, stream: io.BufferedReader) -> tuple[str, ...]:
@@ -713,13 +727,17 @@ def _check_schema(path: Path, line: int, version: int) -> None:
         raise BenchError(f"{path}, line {line}: there is no schema_version {version}", "restore the file from a copy")
 
 
-def _parse(batch: _Batch) -> Any:
-    """The batch as an Arrow table whose every cell is of its column's type, or None where one is not."""
+def _parse(batch: _Batch, kept: Collection[str]) -> Any:
+    """The batch as an Arrow table whose every cell is of its column's type, or None where one is not.
+
+    Optional text that is not kept has nothing that could be wrong and is passed over.
+    """
     pa: Any = importlib.import_module("pyarrow")
     compute: Any = importlib.import_module("pyarrow.compute")
     arrow_csv: Any = importlib.import_module("pyarrow.csv")
     kinds = {str: pa.dictionary(pa.int32(), pa.string()), bool: pa.bool_(), float: pa.float64(), int: pa.int64()}
     body = batch.body[0] if len(batch.body) == 1 else b"".join(batch.body)
+    checked = [column for column in COLUMNS if column.name in kept or column.required or column.type is not str]
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(body),
@@ -728,7 +746,8 @@ def _parse(batch: _Batch) -> Any:
             ),
             parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False),
             convert_options=arrow_csv.ConvertOptions(
-                column_types={column.name: kinds[column.type] for column in COLUMNS},
+                include_columns=[column.name for column in checked],
+                column_types={column.name: kinds[column.type] for column in checked},
                 null_values=[""],
                 strings_can_be_null=True,
                 true_values=["true"],
@@ -739,7 +758,7 @@ def _parse(batch: _Batch) -> Any:
         return None
     if table.num_rows != sum(part.rows for part in batch.parts):
         return None
-    for column in COLUMNS:
+    for column in checked:
         values = table[column.name]
         if column.required and values.null_count:
             return None
@@ -840,8 +859,8 @@ def read_records(path: Path) -> list[Record]:
 def to_frame(records: Sequence[Record], name: str = "this run") -> pd.DataFrame:
     """Records as the frame that :func:`read` gives of a file called ``name``; there must be at least one."""
     body = "".join(_csv_text([row(record)]) for record in records).encode()
-    batch = _Batch(NAMES, [_Part(Path(name), 2, len(records))], [body])
-    return _frame(_parse(batch).unify_dictionaries(), [name], [(2, len(records))])
+    batch = _Batch(NAMES, [_Part(Path(name), 2, len(records))], [memoryview(body)])
+    return _frame(_parse(batch, NAMES).unify_dictionaries(), [name], [(2, len(records))])
 
 
 def to_records(frame: pd.DataFrame) -> list[Record]:
