@@ -233,11 +233,18 @@ def test_card_state(fake: Fake, opened: Callable[..., Meter]) -> None:
 
 
 def test_conditions(fake: Fake, opened: Callable[..., Meter]) -> None:
-    fake(Card(UUID, keys={"temperature": 60, "temperature_slope": 5, "sm_mhz": 1755, "mem_mhz": 2619}))
+    # without the counter among the field values, power and counter are read by two calls
+    fake(
+        Card(
+            UUID,
+            keys={"no_energy_field": 1, "temperature": 60, "temperature_slope": 5, "sm_mhz": 1755, "mem_mhz": 2619},
+        )
+    )
     _, energy = measured(opened("nvml"), 1.0)
     assert energy.temperature_start_c is not None
     assert energy.temperature_end_c is not None
     assert energy.temperature_end_c > energy.temperature_start_c > 60
+    assert energy.method == "counter"
     assert (energy.sm_clock_mhz_mean, energy.mem_clock_mhz_mean) == (1755, 2619)
 
 

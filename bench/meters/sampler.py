@@ -1,28 +1,33 @@
 """The sampler: a process of its own that polls one power source and streams samples to the run.
 
 A workload that holds the interpreter lock, or keeps every core busy, cannot starve it, and no vendor
-library is ever called from the workload's process. The child talks JSON lines: first what the sensor is,
-then one line per sample. It ends when told to, and also when its parent dies.
+library is ever called from the workload's process. The child writes marshalled messages, each after its length: first
+what the sensor is, then one per sample. It ends when told to, and also when its parent dies.
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
+import marshal
 import os
 import select
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bench.model import BenchError, CardState, Sample, Sensor
 
@@ -30,8 +35,11 @@ POLL_S = 0.05
 """Default poll interval. Faster polling makes some NVML versions answer 0 or not-supported."""
 START_TIMEOUT_S = 20.0
 NICENESS = -5
+LENGTH = struct.Struct("<I")
+"""Stands before each message of the child."""
 PIPE_BYTES = 1 << 20
 """Room for some five minutes of samples, should the parent be too busy to read them."""
+CARD_TIMEOUT_S = 5.0
 SETTLE_MARGIN_S = 0.25
 
 READERS: Mapping[str, str] = {
@@ -44,9 +52,11 @@ READERS: Mapping[str, str] = {
 """Power source → module with ``open_reader(**arguments) -> Reader``. Loaded in the child only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one poll saw. ``t_ns`` is the monotonic clock midway through the power and counter reads."""
+class Reading(NamedTuple):
+    """What one poll saw, in the order in which it is sent. A tuple, since every microsecond of a poll counts.
+
+    ``t_ns`` is the monotonic clock midway through the power and counter reads.
+    """
 
     t_ns: int
     power_w: float | None = None
@@ -86,57 +96,43 @@ def settle_s(sensor: Sensor) -> float:
 
 
 class _Outbox:
-    """Lines for the parent. Never blocks the polling: what the pipe cannot take yet waits here."""
+    """Messages for the parent. Never blocks the polling: what the pipe cannot take yet waits here."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._waiting: deque[bytes] = deque()
 
-    def put(self, message: object) -> None:
-        self._waiting.append(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    def put(self, message: Any) -> None:
+        body = marshal.dumps(message)
+        self._waiting.append(LENGTH.pack(len(body)) + body)
         self.flush()
 
     def flush(self) -> None:
         while self._waiting:
-            line = self._waiting[0]
+            message = self._waiting[0]
             try:
-                written = os.write(self._descriptor, line)
+                written = os.write(self._descriptor, message)
             except BlockingIOError:
                 return
-            if written < len(line):
-                self._waiting[0] = line[written:]
+            if written < len(message):
+                self._waiting[0] = message[written:]
             else:
                 self._waiting.popleft()
 
 
-def _row(reading: Reading) -> list[object]:
-    return [
-        reading.t_ns,
-        reading.power_w,
-        reading.counter_j,
-        reading.temperature_c,
-        reading.sm_clock_mhz,
-        reading.mem_clock_mhz,
-        reading.throttle,
-        reading.throttle_ns,
-        reading.error,
-    ]
-
-
-def _sample(row: list[Any]) -> Sample:
-    t_ns, power_w, counter_j, temperature_c, sm_mhz, mem_mhz, throttle, throttle_ns, error = row
+def _sample(reading: Reading) -> Sample:
     return Sample(
-        t_ns=t_ns,
-        power_w=power_w,
-        counter_j=counter_j,
-        temperature_c=temperature_c,
-        sm_clock_mhz=sm_mhz,
-        mem_clock_mhz=mem_mhz,
-        throttle=tuple(throttle),
-        missing=error is not None,
-        error=error,
-        throttle_ns=tuple((name, ns) for name, ns in throttle_ns),
+        t_ns=reading.t_ns,
+        power_w=reading.power_w,
+        counter_j=reading.counter_j,
+        temperature_c=reading.temperature_c,
+        sm_clock_mhz=reading.sm_clock_mhz,
+        mem_clock_mhz=reading.mem_clock_mhz,
+        throttle=reading.throttle,
+        missing=reading.error is not None,
+        error=reading.error,
+        throttle_ns=reading.throttle_ns,
     )
 
 
@@ -164,7 +160,7 @@ def _poll(reader: Reader, outbox: _Outbox, poll_s: float, parent: int) -> None:
             continue
         outbox.flush()
         if sampling:
-            outbox.put(_row(reader.read()))
+            outbox.put(tuple(reader.read()))
             # A late poll is not made up for: two reads in quick succession tell nothing new.
             due_s = max(due_s + poll_s, time.monotonic())
 
@@ -174,6 +170,7 @@ def child_main(argument: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when measuring ends
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    gc.freeze()
     options = json.loads(argument)
     # vendor libraries print to stdout when they like; only samples may reach the parent
     outbox = _Outbox(os.dup(1))
@@ -202,17 +199,19 @@ def child_main(argument: str) -> int:
 class SampledMeter:
     """A :class:`~bench.model.Meter` whose samples come from a sampler process.
 
-    Opening it starts the process, which finds and probes its sensor. Raises :class:`BenchError` where that fails.
+    Opening it starts the process, which finds and probes its sensor. Samples wait in the pipe until they are asked
+    for, so that between two questions the run spends nothing on them. Raises :class:`BenchError` where that fails.
     """
 
     sensor: Sensor
 
     def __init__(self, source: str, arguments: Mapping[str, object], poll_s: float = POLL_S) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._samples: list[Sample] = []
         self._card: CardState | None = None
         self._cards_seen = 0
         self._hello: dict[str, Any] | None = None
+        self._rest = b""
         self._ended = False
         self._closed = False
         root = str(Path(__file__).resolve().parents[2])
@@ -229,42 +228,54 @@ class SampledMeter:
             bufsize=0,
         )
         assert self._child.stdout is not None  # noqa: S101 (PIPE was asked for)
+        self._pipe = self._child.stdout.fileno()
         with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(self._child.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        self._thread = threading.Thread(target=self._receive, name="bitwatt-sampler", daemon=True)
-        self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._hello is not None or self._ended, START_TIMEOUT_S)
-            hello = self._hello
-        if hello is None or "fatal" in hello:
+            fcntl.fcntl(self._pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        os.set_blocking(self._pipe, False)
+        self._wait(lambda: self._hello is not None, START_TIMEOUT_S)
+        if self._hello is None or "fatal" in self._hello:
             detail = self._failure()
             self.close()
-            if hello is not None:
-                raise BenchError(hello["fatal"], hello["fix"])
+            if self._hello is not None:
+                raise BenchError(self._hello["fatal"], self._hello["fix"])
             raise BenchError(f"the power sampler did not start: {detail}", "run again with --meter none to go without")
-        self.sensor = Sensor(**hello["sensor"])
+        self.sensor = Sensor(**self._hello["sensor"])
 
-    def _receive(self) -> None:
-        """Take in the child's lines; runs in a thread of its own until the pipe closes."""
-        assert self._child.stdout is not None  # noqa: S101
-        rest = b""
-        while chunk := self._child.stdout.read(1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            messages = [json.loads(line) for line in lines]
-            with self._changed:
-                for message in messages:
-                    if isinstance(message, list):
-                        self._samples.append(_sample(message))
-                        continue
-                    if self._hello is None:
-                        self._hello = message
-                    if "card" in message:
-                        self._card = CardState(**message["card"])
-                        self._cards_seen += 1
-                self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+    def _take_in(self) -> None:
+        """Read what the pipe holds."""
+        while not self._ended:
+            try:
+                chunk = os.read(self._pipe, 1 << 16)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._ended = True
+            self._rest += chunk
+            while len(self._rest) >= LENGTH.size:
+                (size,) = LENGTH.unpack_from(self._rest)
+                if len(self._rest) < LENGTH.size + size:
+                    break
+                message = marshal.loads(self._rest[LENGTH.size : LENGTH.size + size])  # noqa: S302 (our own child's)
+                self._rest = self._rest[LENGTH.size + size :]
+                if isinstance(message, tuple):
+                    self._samples.append(_sample(Reading(*message)))
+                    continue
+                if self._hello is None:
+                    self._hello = message
+                if "card" in message:
+                    self._card = CardState(**message["card"])
+                    self._cards_seen += 1
+
+    def _wait(self, arrived: Callable[[], bool], timeout_s: float) -> None:
+        """Take in messages until ``arrived``, the child's end, or the timeout."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._lock:
+            if self._closed:
+                return
+            self._take_in()
+            while not arrived() and not self._ended and (left_s := deadline_s - time.monotonic()) > 0:
+                select.select([self._pipe], [], [], left_s)
+                self._take_in()
 
     def _failure(self) -> str:
         """Last line that a dead child left on stderr."""
@@ -285,41 +296,38 @@ class SampledMeter:
         """Settings of the metered card as they are now, or as last known where the sampler is gone."""
         seen = self._cards_seen
         self._send(b"card")
-        with self._changed:
-            self._changed.wait_for(lambda: self._cards_seen > seen or self._ended, 5.0)
-            return self._card or CardState()
+        self._wait(lambda: self._cards_seen > seen, CARD_TIMEOUT_S)
+        return self._card or CardState()
 
     def start(self) -> None:
         self._send(b"start")
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._samples) or self._ended, START_TIMEOUT_S)
-            if self._samples:
-                return
-        detail = self._failure()
-        self.close()
-        raise BenchError(f"the power sampler gave no sample: {detail}", "run again with --meter none to go without")
+        self._wait(lambda: bool(self._samples), START_TIMEOUT_S)
+        if not self._samples:
+            detail = self._failure()
+            self.close()
+            raise BenchError(f"the power sampler gave no sample: {detail}", "run again with --meter none to go without")
 
     def latest(self) -> Sample | None:
-        with self._changed:
-            return self._samples[-1] if self._samples else None
+        self._wait(lambda: True, 0.0)
+        return self._samples[-1] if self._samples else None
 
     def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
         around_ns = int(settle_s(self.sensor) * 1e9)
         first_ns = start_ns - 2 * around_ns - int(1e9 * SETTLE_MARGIN_S)
         last_ns = end_ns + around_ns
-        deadline_s = last_ns / 1e9 - time.monotonic() + SETTLE_MARGIN_S
 
         def arrived() -> bool:
-            return self._ended or (bool(self._samples) and self._samples[-1].t_ns >= last_ns)
+            return bool(self._samples) and self._samples[-1].t_ns >= last_ns
 
-        with self._changed:
-            self._changed.wait_for(arrived, max(0.0, deadline_s))
-            found = [sample for sample in self._samples if first_ns <= sample.t_ns <= last_ns]
-            if self._ended and not self._closed:
-                # The run goes on; the window says why it has no joules.
-                now_ns = min(last_ns, time.monotonic_ns())
-                error = f"the power sampler ended: {self._failure()}"
-                found.append(Sample(t_ns=max(now_ns, start_ns), missing=True, error=error))
+        self._wait(arrived, last_ns / 1e9 - time.monotonic() + SETTLE_MARGIN_S)
+        begin = bisect.bisect_left(self._samples, first_ns, key=attrgetter("t_ns"))
+        end = bisect.bisect_right(self._samples, last_ns, key=attrgetter("t_ns"))
+        found = self._samples[begin:end]
+        if self._ended and not self._closed:
+            # The run goes on; the window says why it has no joules.
+            now_ns = min(last_ns, time.monotonic_ns())
+            error = f"the power sampler ended: {self._failure()}"
+            found.append(Sample(t_ns=max(now_ns, start_ns), missing=True, error=error))
         return tuple(found)
 
     def close(self) -> None:
@@ -334,7 +342,6 @@ class SampledMeter:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        self._thread.join(2.0)
         for stream in (self._child.stdout, self._child.stderr):
             if stream is not None:
                 stream.close()

@@ -29,7 +29,7 @@ typedef struct {
     double counter_period, counter_phase, counter_quantum, counter_base; int counter_looks;
     double frozen_at, reset_at, lost_at, fail_rate; int fails; span_t fail[MAX_SPANS];
     int throttles; span_t throttle[MAX_SPANS];
-    int no_power_field, no_usage, usage_averages, no_counter, denied, mig, module_only, no_reason_fields, ecc, tenants;
+    int no_power_field, no_energy_field, no_usage, usage_averages, no_counter, denied, mig, module_only, no_reason_fields, ecc, tenants;
     double temperature, temperature_slope, sm_mhz, mem_mhz, app_mhz;
     double limit_w, default_w, min_w, max_w; char state[512];
 } gpu_t;
@@ -183,7 +183,7 @@ static void parse(FILE *file) {
         NUMBER(gain); NUMBER(offset); NUMBER(sensor_noise); NUMBER(quantum);
         NUMBER(counter_period); NUMBER(counter_phase); NUMBER(counter_quantum); NUMBER(counter_base);
         NUMBER(counter_looks); NUMBER(frozen_at); NUMBER(reset_at); NUMBER(lost_at); NUMBER(fail_rate);
-        NUMBER(no_power_field); NUMBER(no_usage); NUMBER(usage_averages); NUMBER(no_counter); NUMBER(denied);
+        NUMBER(no_power_field); NUMBER(no_energy_field); NUMBER(no_usage); NUMBER(usage_averages); NUMBER(no_counter); NUMBER(denied);
         NUMBER(mig); NUMBER(module_only); NUMBER(no_reason_fields); NUMBER(ecc); NUMBER(tenants);
         NUMBER(temperature); NUMBER(temperature_slope); NUMBER(sm_mhz); NUMBER(mem_mhz); NUMBER(app_mhz);
         NUMBER(limit_w); NUMBER(default_w); NUMBER(min_w); NUMBER(max_w);
@@ -280,6 +280,11 @@ int nvmlDeviceGetFieldValues(gpu_t *g, int count, field_t *out) {
                 f->code = NOT_SUPPORTED;
             f->type = 1;
             f->value.u = (unsigned)((f->field == F_AVERAGE ? average_w(g, t) : instant_w(g, t)) * 1000 + 0.5);
+        } else if (f->field == F_ENERGY && !g->no_energy_field) {
+            f->code = fault(g, t);
+            if (!f->code && (g->no_counter || g->module_only)) f->code = NOT_SUPPORTED;
+            f->type = 3;
+            f->value.ull = (uint64_t)(counter_at(g, t) * 1000 + 0.5);
         } else if (f->field >= F_SW_THERMAL && f->field <= F_BRAKE && !g->no_reason_fields) {
             uint64_t bit = f->field == F_SW_THERMAL ? 0x20 : f->field == F_HW_THERMAL ? 0x40 : 0x80;
             f->type = 3;
