@@ -90,9 +90,7 @@ class Chromium:
 
     def size(self, width: int, height: int, *, mobile: bool = False, dark: bool = False) -> None:
         """The window's size in CSS pixels, what points (a finger on a phone), and the system's theme."""
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.send("Emulation.setTouchEmulationEnabled", enabled=mobile)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
