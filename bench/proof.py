@@ -35,7 +35,7 @@ def sha256d(header: bytes) -> bytes:
 
 
 def scrypt(header: bytes) -> bytes:
-    """The scrypt hash (N=1024, r=1, p=1) of ``header`` salted with itself, as Litecoin mines it: 32 bytes, by pycryptodome."""
+    """The scrypt hash (N=1024, r=1, p=1) of ``header`` salted with itself, as Litecoin mines it; 32 bytes."""
     from Crypto.Protocol.KDF import scrypt as kdf
 
     return bytes(kdf(header, header, 32, N=1024, r=1, p=1))
