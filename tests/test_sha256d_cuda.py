@@ -301,7 +301,7 @@ def _scripted(
 
 def test_trial_runs_on_the_device(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sha256d_cuda, "VARIANTS", (0, 1))
-    monkeypatch.setattr(sha256d_cuda, "TRIAL_S", 0.002)
+    monkeypatch.setattr(cuda_scan, "TRIAL_S", 0.002)
     opened = sha256d_cuda.open_engine(DEVICE, {})
     assert opened.implementation in ("cuda-v0", "cuda-v1")
     header = headers(2, 1)[0]

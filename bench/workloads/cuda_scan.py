@@ -6,8 +6,9 @@ allocates nothing; any number may be in flight.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,13 @@ FIRST_READ = 1 << 12
 CUDA13_DRIVER = 580
 """First NVIDIA driver branch that runs CUDA 13 (CUDA 13.0 release notes)."""
 SEQUENCES = 1 << 32
+
+TRIAL_S = 0.1
+TRIAL_ROUNDS = 3
+METERED_TRIAL_S = 2.0
+"""Energy counters move every 20 to 100 ms, so a shorter trial would measure their ticks."""
+METERED_ROUNDS = 2
+TRIAL_WORK = Work(0, bytes(80), 32)
 
 Arguments = Callable[[Work, int, int], tuple[int, Sequence[Any]]]
 """``(work, first_nonce, count)`` → blocks of the grid, and the kernel's arguments up to the found shares."""
@@ -111,7 +119,9 @@ class CudaScan:
             try:
                 self.sync()
             finally:
-                del self._shares, self._count, self._entries
+                # The arguments may hold a scratchpad.
+                del self._shares, self._count, self._entries, self._arguments
+                self._cuda.give_back()
 
 
 class Cuda:
@@ -195,6 +205,16 @@ class Cuda:
             driver = self.cupy.cuda.driver
             return int(driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.kernel.ptr, threads, 0))
 
+    def free_bytes(self) -> int:
+        """Memory of the device that can still be had."""
+        with self.guard():
+            return int(self.cupy.cuda.runtime.memGetInfo()[0])
+
+    def give_back(self) -> None:
+        """Return to the driver what CuPy keeps for later, so that torch can have it."""
+        with self.guard():
+            self.cupy.get_default_memory_pool().free_all_blocks()
+
     def timed(self, work: Callable[[], None]) -> float:
         """Seconds of device time between the start and the end of what ``work`` enqueues."""
         with self.guard():
@@ -204,6 +224,99 @@ class Cuda:
             end.record(self.stream)
             end.synchronize()
             return float(self.cupy.cuda.get_elapsed_time(start, end)) / 1e3
+
+
+class Choice:
+    """Which of a kernel's variants to run: the one asked for, or the best of a short trial on the device."""
+
+    def __init__(self, options: Mapping[str, Any], variants: Sequence[int]) -> None:
+        """Read ``variant``, ``prefer`` and ``joules`` of a request's options.
+
+        Raises:
+            BenchError: a variant or preference that there is not.
+        """
+        self._prefer = options.get("prefer") or "speed"
+        if self._prefer not in ("speed", "efficiency"):
+            raise BenchError(f"there is no preference {self._prefer!r}", "choose speed or efficiency")
+        self._joules: Callable[[], float | None] | None = options.get("joules")
+        asked = options.get("variant")
+        number = str(asked).removeprefix("v")
+        if asked in (None, "auto"):
+            self.variants = tuple(variants)
+        elif number.isdigit() and int(number) in variants:
+            self.variants = (int(number),)
+        else:
+            listed = ", ".join(map(str, variants))
+            raise BenchError(f"there is no variant {asked!r} of the CUDA kernel", f"choose from {listed}")
+
+    def best(self, cuda: Cuda, engines: Mapping[int, CudaScan]) -> CudaScan:
+        """The engine to keep; the others are closed. What decided goes into its ``setting``."""
+        best: int | None = None
+        why: str | None = None
+        try:
+            best, why = self._try(cuda, engines) if len(engines) > 1 else (next(iter(engines)), None)
+        finally:
+            for number, engine in engines.items():
+                if number != best:
+                    engine.close()
+        chosen = engines[best]
+        chosen.setting = " ".join(filter(None, (chosen.setting, why))) or None
+        return chosen
+
+    def _try(self, cuda: Cuda, engines: Mapping[int, CudaScan]) -> tuple[int, str | None]:
+        launches = {number: _size(cuda, engine) for number, engine in engines.items()}
+        why = None
+        if self._prefer == "efficiency":
+            scores = _per_joule(cuda, engines, launches, self._joules) if self._joules else {}
+            if scores:
+                return max(scores, key=scores.__getitem__), "prefer=efficiency"
+            # Said in the row, because the choice is then not the one that was asked for.
+            why = "prefer=speed(no-joules)"
+        rates = dict.fromkeys(engines, 0.0)
+        for number in _there_and_back(engines, TRIAL_ROUNDS):
+            hashes, seconds = _run(cuda, engines[number], launches[number], TRIAL_S)
+            rates[number] = max(rates[number], hashes / seconds)
+        return max(rates, key=rates.__getitem__), why
+
+
+def _per_joule(
+    cuda: Cuda, engines: Mapping[int, CudaScan], launches: Mapping[int, int], joules: Callable[[], float | None]
+) -> dict[int, float]:
+    """Hashes per joule of each variant; empty where the joules cannot be read or do not move."""
+    hashes, energy_j = dict.fromkeys(engines, 0), dict.fromkeys(engines, 0.0)
+    for number in _there_and_back(engines, METERED_ROUNDS):
+        before = joules()
+        done, _ = _run(cuda, engines[number], launches[number], METERED_TRIAL_S)
+        after = joules()
+        if before is None or after is None or after <= before:
+            return {}
+        hashes[number] += done
+        energy_j[number] += after - before
+    return {number: hashes[number] / energy_j[number] for number in engines}
+
+
+def _there_and_back(numbers: Iterable[int], rounds: int) -> Iterator[int]:
+    order = list(numbers)
+    for turn in range(rounds):
+        yield from reversed(order) if turn % 2 else order
+
+
+def _size(cuda: Cuda, engine: CudaScan) -> int:
+    """Nonces of a launch that lasts a quarter of a trial, so that the gaps between launches do not count."""
+    count = engine.quantum
+    while count < NONCE_SPACE and cuda.timed(functools.partial(engine.scan, TRIAL_WORK, 0, count)) < TRIAL_S / 4:
+        count = min(NONCE_SPACE, count * 2)
+    return count
+
+
+def _run(cuda: Cuda, engine: CudaScan, count: int, at_least_s: float) -> tuple[int, float]:
+    """Launch ``count`` nonces again and again for about ``at_least_s``; hashes and seconds of device time."""
+    hashes, seconds = 0, 0.0
+    while seconds < at_least_s:
+        seconds += cuda.timed(functools.partial(engine.scan, TRIAL_WORK, 0, count))
+        hashes += count
+    engine.drain()
+    return hashes, seconds
 
 
 def import_cupy(device: Device) -> Any:

@@ -8,6 +8,8 @@
 
 #define __global__
 #define __device__
+#define __constant__
+#define __align__(n) __attribute__((aligned(n)))
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __restrict__

@@ -27,13 +27,19 @@ def _occupancy(_function: int, _block: int, _shared: int) -> int:
     return 1
 
 
-runtime = SimpleNamespace(CUDARuntimeError=CUDARuntimeError)
+def _memory() -> tuple[int, int]:
+    current_device()
+    return FREE_BYTES, 2 * FREE_BYTES
+
+
+runtime = SimpleNamespace(CUDARuntimeError=CUDARuntimeError, memGetInfo=_memory)
 driver = SimpleNamespace(CUDADriverError=CUDADriverError, occupancyMaxActiveBlocksPerMultiprocessor=_occupancy)
 memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
 compiler = SimpleNamespace(CompileException=CompileException)
 
 DEVICES = 2
 MULTIPROCESSORS = 1
+FREE_BYTES = 4 << 20
 
 launches: list[tuple[int, int, int]] = []
 """``(device, blocks, threads)`` of every launch."""
