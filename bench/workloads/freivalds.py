@@ -43,12 +43,13 @@ def projection_bytes(n: int, k: int) -> int:
     return 8 * (groups * k + groups + groups * GROUP)
 
 
-def workspace_bytes(m: int, n: int, k: int) -> int:
+def workspace_bytes(m: int, n: int, k: int, value_bytes: int) -> int:
     """Scratch at the peak of projecting [n, k] weights or of judging an [m, n] product, whichever is more."""
     groups = -(-n // GROUP)
-    projecting = min(groups, max(1, WORKSPACE_BYTES // (8 * k * GROUP))) * GROUP * k * 8
+    projecting = min(groups, max(1, WORKSPACE_BYTES // (8 * k * GROUP))) * GROUP * k * (8 if value_bytes == 4 else 4)
     rows = min(m, max(1, WORKSPACE_BYTES // (8 * max(k, n))))
-    return max(projecting, rows * (12 * k + 16 * n))
+    # Rows of x and c in float64, c on its way there, and four figures per group.
+    return max(projecting, rows * (8 * k + (8 if value_bytes == 4 else 12) * n + 32 * groups))
 
 
 def _grouped(rows: Any, signs: Any) -> tuple[Any, Any]:

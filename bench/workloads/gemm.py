@@ -117,7 +117,7 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_b
     projections = sum(
         (1 if e.name == "lm_head" else copies) * e.experts * freivalds.projection_bytes(e.n, e.k) for e, _ in chosen
     )
-    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k) for e, rows in chosen)
+    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k, dtype.bytes) for e, rows in chosen)
     return Layout(
         tuple(chosen),
         lm_vocab,

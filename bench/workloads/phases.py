@@ -37,16 +37,15 @@ def copies_for(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, cac
 
 def memory_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, copies: int) -> int:
     """Peak bytes of a job: its copies, and the larger of what filling them and what checking them takes."""
-    rows = batch * (1 if phase == "decode" else seq)
-    sizes = [(rows * p.top_k, p.n, p.k) for p in shape.products() if p.name != "lm_head"]
+    filled = copies * copy_bytes(shape, dtype, phase, batch, seq)
+    pool = torch_device.Values.pool_bytes(dtype.bytes)
     if phase == "train":
-        # Also the two gradients of each product, with nothing kept from check to check.
-        sizes += [(r, k, n) for r, n, k in sizes] + [(n, k, r) for r, n, k in sizes]
-        checking = max(freivalds.workspace_bytes(*size) + freivalds.projection_bytes(*size[1:]) for size in sizes)
-    else:
-        checking = copies * block.projection_bytes(shape) + max(freivalds.workspace_bytes(*size) for size in sizes)
-    filling = torch_device.Values.pool_bytes(dtype.bytes)
-    return copies * copy_bytes(shape, dtype, phase, batch, seq) + max(checking, filling)
+        before = copies * train.filled_bytes(shape, dtype, batch, seq)
+        return max(before + pool, filled + train.checking_bytes(shape, dtype, batch, seq))
+    rows = batch * (1 if phase == "decode" else seq)
+    sizes = [(rows * p.top_k // p.experts, p.n, p.k) for p in shape.products() if p.name != "lm_head"]
+    scratch = max(freivalds.workspace_bytes(*size, dtype.bytes) for size in sizes)
+    return filled + max(copies * block.projection_bytes(shape) + scratch, pool)
 
 
 def least_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, experts_used: int) -> int:

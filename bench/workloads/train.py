@@ -15,6 +15,9 @@ from bench.workloads.block import make_weights, rope_tables, weight_shapes
 from bench.workloads.numerics import Dtype
 from bench.workloads.shapes import Shape
 
+SCORE_COPIES = 6
+"""Float64 matrices of [seq, seq] that live at once when one head's attention is taken backwards."""
+
 
 def memory_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
     """Bytes at the peak of a step: weights, their gradients, the activations that backward needs, and its own.
@@ -34,6 +37,21 @@ def memory_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
         forward += routed * 4 * d
         backward += routed * 3 * d
     return (2 * weights + forward + backward) * dtype.bytes
+
+
+def filled_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
+    """Bytes of a block before its first step: weights, room for their gradients, x and dy."""
+    weights = sum(math.prod(size) for size in weight_shapes(shape).values())
+    return (2 * weights + 2 * batch * seq * shape.d_model) * dtype.bytes
+
+
+def checking_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
+    """Scratch at the peak of a check: of one product, or of one head's float64 scores and their gradient."""
+    rows = batch * seq
+    sizes = [(rows * p.top_k // p.experts, p.n, p.k) for p in shape.products() if p.name != "lm_head"]
+    sizes += [(r, k, n) for r, n, k in sizes] + [(n, k, r) for r, n, k in sizes]
+    products = [freivalds.workspace_bytes(*s, dtype.bytes) + freivalds.projection_bytes(*s[1:]) for s in sizes]
+    return max(*products, SCORE_COPIES * 8 * seq * seq)
 
 
 def _linear_class() -> Any:
@@ -256,13 +274,15 @@ class TrainBlock:
 
         source = part(tape["qkv"][1]).requires_grad_()
         cos, sin = (wide(table, place) for table in self.rope)
-        turned = stages.rotate(source[:, : group + 1], cos, sin)
-        q, k, v = turned[:, :group].transpose(0, 1), turned[:, group], source[:, group + 1]
-        mask = torch.ones(self.seq, self.seq, dtype=torch.bool, device=place).tril()
-        p = (q @ k.T / width**0.5).masked_fill(~mask, -math.inf).softmax(-1)
-        out = (p @ v).transpose(0, 1)
         d_out = wide(tape["o.grad"][1].view(self.batch, self.seq, heads, width)[b][:, columns[:group]], place)
-        (wanted,) = torch.autograd.grad(out, source, d_out)
+        mask = torch.ones(self.seq, self.seq, dtype=torch.bool, device=place).triu(1)
+        wanted = torch.zeros_like(source)
+        # Head by head: the scores of all at once would outgrow the block at long sequences.
+        for head in range(group):
+            q, k = (stages.rotate(source[:, i : i + 1], cos, sin).squeeze(1) for i in (head, group))
+            p = (q @ k.T / width**0.5).masked_fill(mask, -math.inf).softmax(-1)
+            (part_of,) = torch.autograd.grad(p @ source[:, group + 1], source, d_out[:, head])
+            wanted += part_of
         got = part(tape["qkv.grad"][0])
         # Queries, keys and values have gradients of different sizes: each is judged beside its own.
         slices = (slice(0, group), slice(group, group + 1), slice(group + 1, group + 2))

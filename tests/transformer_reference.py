@@ -1,0 +1,64 @@
+"""A transformer block in float64, written plainly and apart from the harness: head by head, token by token."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+def norm(x, weight, eps):
+    return torch.stack([row / math.sqrt(float((row**2).mean()) + eps) for row in x]) * weight
+
+
+def turn(vector, position, theta):
+    """RoPE: pairs (i, i + half) turn by position · theta^(-i/half)."""
+    half = len(vector) // 2
+    angle = position * theta ** (-torch.arange(half, dtype=torch.float64) / half)
+    a, b = vector[:half], vector[half:]
+    return torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()))
+
+
+def feed_forward(h, gate_up, down):
+    gate, up = (gate_up @ h).chunk(2)
+    return down @ (gate / (1 + torch.exp(-gate)) * up)
+
+
+def block(shape, weights, x, causal=True):
+    """y [s, d] of one sequence x [s, d]; ``weights`` maps names to float64 tensors, stacked over experts."""
+    heads, kv, width = shape.heads, shape.kv_heads, shape.head_dim
+    h = norm(x, weights["norm1"], shape.norm_eps)
+    qkv = (h @ weights["qkv"].T).view(len(x), heads + 2 * kv, width)
+    out = torch.zeros(len(x), heads, width, dtype=torch.float64)
+    for head in range(heads):
+        group = head // (heads // kv)
+        q = torch.stack([turn(row, i, shape.rope_theta) for i, row in enumerate(qkv[:, head])])
+        k = torch.stack([turn(row, i, shape.rope_theta) for i, row in enumerate(qkv[:, heads + group])])
+        v = qkv[:, heads + kv + group]
+        for i in range(len(x)):
+            end = i + 1 if causal else len(x)
+            p = torch.softmax(k[:end] @ q[i] / math.sqrt(width), 0)
+            out[i, head] = p @ v[:end]
+    r = x + out.reshape(len(x), -1) @ weights["o"].T
+    h = norm(r, weights["norm2"], shape.norm_eps)
+    rows = []
+    for row in h:
+        if "router" not in weights:
+            rows.append(feed_forward(row, weights["gate_up"][0], weights["down"][0]))
+            continue
+        scores = weights["router"] @ row
+        best = scores.topk(shape.top_k)
+        share = torch.softmax(best.values, 0)
+        rows.append(
+            sum(
+                s * feed_forward(row, weights["gate_up"][e], weights["down"][e])
+                for s, e in zip(share, best.indices, strict=True)
+            )
+        )
+    return r + torch.stack(rows)
+
+
+def wide(weights):
+    """A harness's weights as float64 tensors by name."""
+    names = ("norm1", "qkv", "o", "norm2", "gate_up", "down", "router")
+    return {name: getattr(weights, name).detach().double() for name in names if getattr(weights, name) is not None}
