@@ -331,6 +331,7 @@ def _rates_view(entries: Sequence[Entry], metric: str, name: str, published: Seq
             zeroline=False,
         ),
         "showlegend": True,
+        "rows": len(rows),
     }
     legend = len({trace["name"] for trace in data})
     return View(f"{name} ({unit})", data, layout, 130 + len(rows) * (30 + 16 * min(len(cards), 6)) + 8 * legend)

@@ -63,7 +63,7 @@
 
   function layoutOf(view, box) {
     const plain = PLAIN[theme()], small = narrow(box);
-    const { legend_when_narrow: legendIfNarrow, throttle: _, ...rest } = view.layout;
+    const { legend_when_narrow: legendIfNarrow, throttle: _, rows, ...rest } = view.layout;
     const size = small ? 11 : 13;
     const out = {
       ...rest,
@@ -89,8 +89,22 @@
       out[name] = {
         gridcolor: plain.grid, zerolinecolor: plain.grid, linecolor: plain.soft, showline: true, ticks: "outside",
         tickcolor: plain.soft, ...rest[name],
-        title: { ...rest[name].title, font: { size, color: plain.soft }, standoff: small ? 6 : 12 },
+        title: {
+          text: small ? rest[name].title.text.replace(", logarithmic", ", log") : rest[name].title.text,
+          font: { size, color: plain.soft }, standoff: small ? 6 : 12,
+        },
       };
+    }
+    if (small && rows) {
+      // on a phone the names of the rows stand above them: beside them they would take half of the plot
+      const { tickvals, ticktext } = rest.yaxis;
+      const folded = Math.max(...ticktext.map((text) => text.length)) * 5.7 > box.clientWidth - 30;
+      out.height += (folded ? 44 : 26) * rows;
+      Object.assign(out.yaxis, { showticklabels: false, ticks: "", range: [-0.5, rows - 0.2] });
+      out.annotations = tickvals.map((y, place) => ({
+        x: 0, xref: "paper", xanchor: "left", xshift: 3, y: y + 0.34, yref: "y", yanchor: "bottom", showarrow: false,
+        align: "left", text: folded ? ticktext[place] : ticktext[place].replaceAll("<br>", ", "), font: { size: 10.5 },
+      }));
     }
     if (small) for (const name of Object.keys(out)) if (out[name] && out[name].type === "log") thin(out[name]);
     return out;
@@ -113,8 +127,13 @@
     const layout = layoutOf(view, box);
     box.style.height = `${layout.height}px`;
     let data = view.data.map(trace);
-    if (view.layout.legend_when_narrow && narrow(box)) {
-      data = data.map((item) => ({ ...item, mode: item.mode.replace("+text", "") }));
+    if (narrow(box)) {
+      const wrap = (text) => text.replace(/(.{12,32}) (?=.{6})/g, "$1<br>");
+      data = data.map((item) => ({
+        ...item,
+        name: item.name.length > 36 ? wrap(item.name) : item.name,
+        mode: view.layout.legend_when_narrow ? item.mode.replace("+text", "") : item.mode,
+      }));
     }
     drawn.set(id, narrow(box));
     Plotly.react(box, data, layout, { displayModeBar: false, responsive: true, scrollZoom: false, locale: "en" });

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.model import BenchError
@@ -31,8 +32,17 @@ def find_browser() -> str | None:
     return shutil.which(named) if named else next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
-def png(page: Path, folder: Path, *, browser: str | None = None, timeout_s: float = 60.0) -> list[Path]:
-    """Write each plot of ``page`` to ``folder`` as ``<figure>.png``, 2000 pixels wide; the paths, in page order.
+def png(
+    page: Path,
+    folder: Path,
+    *,
+    only: Sequence[str] = (),
+    browser: str | None = None,
+    timeout_s: float = 60.0,
+) -> list[Path]:
+    """Write each plot of ``page`` (or ``only`` some, by name) to ``folder`` as ``<figure>.png``, 2000 pixels wide.
+
+    Returns the paths, in page order.
 
     Raises:
         BenchError: no browser, a page without plots, or a browser that draws nothing.
@@ -47,8 +57,15 @@ def png(page: Path, folder: Path, *, browser: str | None = None, timeout_s: floa
     names = re.findall(r'data-figure="([a-z-]+)"', page.read_text(encoding="utf-8"))
     if not names:
         raise BenchError(f"{page} holds no plot to picture", "give CSVs with at least one valid window")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_one(page, name, folder / f"{name}.png", browser, timeout_s) for name in names]
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise BenchError(f"{page} holds no plot named {unknown[0]!r}", f"choose from {', '.join(names)}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"cannot make {folder} ({error.strerror})", "choose another folder") from error
+    chosen = [name for name in names if name in only or not only]
+    return [_one(page, name, folder / f"{name}.png", browser, timeout_s) for name in chosen]
 
 
 def _one(page: Path, name: str, target: Path, browser: str, timeout_s: float) -> Path:

@@ -216,7 +216,7 @@ def _view(run: Run) -> View:
         )
         data += [_reason_trace(run, why, place, f"y{number}") for place, why in enumerate(reasons)]
     last = f"y{len(weights)}" if len(weights) > 1 else "y"
-    layout["xaxis"] = axis("Time since the run's start (s)", anchor=last, range=[0, _end(run)], zeroline=False)
+    layout["xaxis"] = axis("Time since start (s)", anchor=last, range=[0, _end(run)], zeroline=False)
     return View(run.name, data, layout, int(120 + 130 * sum(weights)))
 
 

@@ -1,0 +1,202 @@
+"""The report page in headless Chromium: it fits, asks nothing of a network, says nothing on the console, obeys keys."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from bench import compare, published, report, store
+from tests.chromium import Chromium
+from tests.factory import CARD_A, CARD_B, run, write
+from tests.report_sample import study
+from tests.test_report import HOSTILE
+
+BROWSER = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="Debian's chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    opened = Chromium(BROWSER, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    paths = study(folder)
+    frame = store.read(paths)
+    result = published.lay(compare.compare(frame), ["H100 SXM"])
+    sidecars = [store.read_sidecar(store.sidecar_path(path)) for path in paths]
+    path = folder / "page.html"
+    path.write_text(report.render(frame, result, sidecars), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def shown(browser, page_file):
+    """The page at desktop width, freshly opened."""
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.size(1280, 900)
+    browser.open(page_file.as_uri())
+    return browser
+
+
+def wide_elements(browser: Chromium) -> list[str]:
+    """Elements that reach beyond the window and stand in no box of their own that scrolls."""
+    return browser.js(
+        """[...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll, .plot, .skip")
+            && e.getBoundingClientRect().right > innerWidth + 1 && e.getClientRects().length)
+            .map(e => e.tagName + "." + e.className)"""
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_it_renders_without_overflow_errors_or_requests(browser, page_file, width, dark):
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.size(width, 844, mobile=width < 600, dark=dark)
+    browser.open(page_file.as_uri())
+    assert browser.js("document.documentElement.dataset.ready") == "true"
+    assert browser.js("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+    assert browser.js("document.documentElement.scrollWidth") <= width
+    assert wide_elements(browser) == []
+    plots = browser.js("[...document.querySelectorAll('.plot')].map(p => p.querySelectorAll('.trace').length)")
+    assert len(plots) == 6
+    assert all(plots)
+    # nothing of a plot is cut off at its sides
+    cut = browser.js(
+        """[...document.querySelectorAll(".plot")].flatMap(p => { const box = p.getBoundingClientRect();
+            return [...p.querySelectorAll("text")].filter(t => t.textContent && t.getBoundingClientRect().width)
+                .map(t => [t.textContent, t.getBoundingClientRect()])
+                .filter(([, r]) => r.left < box.left - 1 || r.right > box.right + 1).map(([text]) => text) })"""
+    )
+    assert cut == []
+    assert browser.messages == []
+    assert browser.requests == [page_file.as_uri()]
+
+
+def test_the_checks_would_see_an_error_a_request_and_an_overflow(browser, tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<body><div style='width:3000px'>x</div><img src='http://127.0.0.1:9/x.png'>"
+        "<script>console.error('told'); setTimeout(() => { throw Error('thrown') })</script>"
+    )
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.size(390, 844)
+    browser.open(page.as_uri())
+    assert browser.js("new Promise(done => setTimeout(() => done(document.documentElement.scrollWidth), 50))") > 390
+    assert wide_elements(browser) == ["DIV."]
+    assert len(browser.requests) == 2
+    assert any("told" in message for message in browser.messages)
+    assert any("thrown" in message for message in browser.messages)
+
+
+def test_the_page_forbids_itself_every_request(shown):
+    """Even a script on the page cannot reach out: the policy stops it before a request is made."""
+    assert shown.js("fetch('http://127.0.0.1:9/').then(() => 'went out', () => 'stopped')") == "stopped"
+    assert any("Content Security Policy" in message for message in shown.messages)
+
+
+def test_hostile_names_do_nothing_and_are_shown_as_they_stand(browser, tmp_path):
+    card = CARD_A.__class__(**{**CARD_A.__dict__, "name": HOSTILE})
+    csv = write(tmp_path / "x.csv", [*run(card, 2, host=HOSTILE, warnings=HOSTILE), *run(CARD_B, 2)])
+    frame = store.read([csv])
+    page = tmp_path / "page.html"
+    page.write_text(report.render(frame, compare.compare(frame), title=HOSTILE), encoding="utf-8")
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.size(1280, 900)
+    browser.open(page.as_uri())
+    assert browser.js("typeof window.pwned") == "undefined"
+    assert browser.js("document.querySelector('h1').textContent") == HOSTILE
+    assert browser.js("document.title") == HOSTILE
+    # in a plot too: Plotly shows the text and makes no element of it
+    texts = browser.js("[...document.querySelectorAll('#plot-pick text')].map(t => t.textContent)")
+    assert HOSTILE.replace("&amp;", "&") in texts or HOSTILE in texts
+    assert browser.js("document.querySelectorAll('.plot img, .plot script, .plot b').length") == 0
+    assert browser.requests == [page.as_uri()]
+    assert browser.messages == []
+
+
+def test_the_theme_button_overrules_the_system_by_keyboard(shown):
+    before = shown.js("getComputedStyle(document.body).backgroundColor")
+    shown.js("document.getElementById('theme').focus()")
+    shown.key("Enter")  # light
+    shown.key("Enter")  # dark
+    assert shown.js("document.documentElement.dataset.theme") == "dark"
+    assert shown.js("getComputedStyle(document.body).backgroundColor") != before
+    paper = shown.js("document.querySelector('#plot-pick .main-svg').style.background")
+    assert paper == "rgb(23, 31, 41)"
+    shown.key("Enter")  # automatic again
+    assert shown.js("document.documentElement.dataset.theme") == "light"
+
+
+def test_every_control_is_reached_by_tab_in_the_order_of_the_page(shown):
+    wanted = shown.js("document.querySelectorAll('a[href], button, select, input, summary, [tabindex=\"0\"]').length")
+    seen: list[float] = []
+    names: list[str] = []
+    for _ in range(wanted):
+        shown.key("Tab")
+        place = shown.js(
+            """(() => { const e = document.activeElement; if (e === document.body) return null;
+                const all = [...document.querySelectorAll("*")];
+                const name = e.getAttribute("aria-label") || (e.labels && e.labels[0] || e).textContent;
+                return [all.indexOf(e), name.trim(), getComputedStyle(e).outlineStyle]; })()"""
+        )
+        if place is None:
+            break
+        seen.append(place[0])
+        names.append(place[1])
+        assert place[2] != "none", f"no visible focus on {place[1]}"
+    hidden = shown.js("[...document.querySelectorAll('details:not([open]) .scroll')].length")
+    assert len(seen) >= wanted - hidden
+    assert seen == sorted(seen)
+    assert all(names)
+    assert "Skip to the figures" in names[0]
+
+
+def test_a_chooser_changes_what_is_drawn(shown):
+    title = "document.querySelector('#plot-rates-flop .xtitle').textContent"
+    assert shown.js(title).startswith("Rate (TFLOP/s)")
+    shown.js("document.getElementById('rates-flop-view').focus()")
+    shown.js(
+        """(() => { const s = document.getElementById("rates-flop-view");
+            s.value = [...s.options].find(o => o.text.startsWith("Work per joule")).value;
+            s.dispatchEvent(new Event("change")); })()"""
+    )
+    assert shown.js(title).startswith("Work per joule (TFLOP/J)")
+    assert shown.messages == []
+
+
+def test_quiet_rows_can_be_hidden(shown):
+    visible = "[...document.querySelectorAll('#checks-table tbody tr')].filter(r => r.offsetHeight).length"
+    assert shown.js(visible) == 54
+    shown.js("document.getElementById('only-spoken').click()")
+    assert shown.js(visible) == 2
+
+
+def test_turning_a_phone_redraws_the_plot_in_its_other_shape(browser, page_file):
+    browser.size(390, 844, mobile=True)
+    browser.open(page_file.as_uri())
+    names = "[...document.querySelectorAll('#plot-pick .textpoint')].length"
+    assert browser.js(names) == 0
+    browser.size(844, 390, mobile=True)
+    assert browser.js(f"new Promise(done => setTimeout(() => done({names}), 400))") > 0
+    assert browser.js("document.documentElement.scrollWidth") <= 844
+
+
+def test_pictures_are_written_by_the_browser(page_file, tmp_path):
+    paths = report.png(page_file, tmp_path / "pictures", only=("pick",))
+    assert [path.name for path in paths] == ["pick.png"]
+    header = paths[0].read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", header[16:24])
+    assert (width, height) == (2000, 1280)
