@@ -47,7 +47,7 @@ X86_ISA_FLAGS: dict[str, tuple[str, ...]] = {
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512", *IN_ORDER),
     "avx2": ("-mavx2", *IN_ORDER),
     # Legacy encodings only: SHA instructions have no VEX form, and a dirty zmm upper half makes legacy ones crawl.
-    "shani": ("-msse4.1", "-msha", "-mno-avx"),
+    "shani": ("-msse4.1", "-msha", "-mno-avx", *IN_ORDER),
     "sse2": (),
     "generic": (),
 }

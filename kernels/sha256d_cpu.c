@@ -220,9 +220,11 @@ static const sha256d_u32 iv_table[8] __attribute__((aligned(16))) = {SHA256D_IV0
 
 /* Words t..t+3 replace words t-16..t-13 in `w0`, beside the rounds of the four words before, which do not wait for
  * them: neither chain then stalls the other. */
-#define ADVANCE(t, w0, w4, w8, w12)                                           \
-    EACH w0[s] = SCHEDULE_LATE(SCHEDULE_EARLY(w0[s], w4[s]), w8[s], w12[s]);  \
-    EACH rounds(&left[s], &right[s], QUAD_ADD(w12[s], K((t) - 4)));
+#define ADVANCE(t, w0, w4, w8, w12)                                              \
+    EACH {                                                                       \
+        w0[s] = SCHEDULE_LATE(SCHEDULE_EARLY(w0[s], w4[s]), w8[s], w12[s]);      \
+        rounds(&left[s], &right[s], QUAD_ADD(w12[s], K((t) - 4)));               \
+    }
 
 static void prepare_quads(const sha256d_job *job, const uint8_t *header, struct quads *fixed) {
     const quad w4 = QUAD(0x80000000u, 0, 0, 0), w8 = QUAD(0, 0, 0, 0), w12 = QUAD(0, 0, 0, 640);

@@ -191,7 +191,7 @@ def open_engine(device: Device, options: Mapping[str, Any]) -> PortableEngine:
             chunk //= 2
     try:
         return PortableEngine(device, chunk)
-    except (RuntimeError, AttributeError) as error:
+    except (RuntimeError, AttributeError, AssertionError) as error:
         raise BenchError(
             f"torch cannot use {device.torch_name} ({str(error).splitlines()[0]})",
             "install the torch build of this device's vendor, or choose another with --device",
