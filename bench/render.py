@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bench.compare import Result
+    from bench.economics import Outlook, Range
 
 NOTHING = "–"
 """A missing figure. Never 0."""
@@ -63,9 +64,10 @@ class Grid:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=self.title, title_justify="left", header_style="bold")
+        title = None if self.title is None else Text(self.title, style="table.title")
+        table = Table(title=title, title_justify="left", header_style="bold")
         for place, name in enumerate(self.header):
-            table.add_column(name, justify="right" if place in self.right else "left", overflow="fold")
+            table.add_column(Text(name), justify="right" if place in self.right else "left", overflow="fold")
         for place, cells in enumerate(self.rows):
             style = self.styles[place] if self.styles else ""
             table.add_row(*(Text(text) for text in cells), style=style)
@@ -409,3 +411,125 @@ def comparison_json(result: Result) -> str:
     from bench.compare import to_json
 
     return to_json(result)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# money
+
+
+def money(value: Range | None, digits: int = 3) -> str:
+    """``1.23 [0.98, 1.60]``; one figure where there is no spread, a dash where there is none at all."""
+    if value is None or value.likely is None:
+        return NOTHING
+    likely = _amount(value.likely, digits)
+    if value.low is None or value.high is None:
+        return f"{likely} [no bounds]"
+    if value.low == value.high:
+        return likely
+    return f"{likely} [{_amount(value.low, digits)}, {_amount(value.high, digits)}]"
+
+
+def _amount(value: float, digits: int) -> str:
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else NOTHING
+    size = abs(value)
+    if size >= 1000:
+        scale, sign = next((scale, sign) for scale, sign in ((1e9, "bn"), (1e6, "M"), (1e3, "k")) if size >= scale)
+        return f"{_digits(value / scale, digits)}{sign}"
+    return _digits(value, digits) if size >= 1e-6 else f"{value:.1e}"
+
+
+def economics_grids(outlook: Outlook) -> list[Grid]:
+    """Mining and AI side by side with the ASIC; what would have to be true for them to meet; the site full of each."""
+    unit = outlook.prices.currency
+    header = ["card", "use", "revenue/h", "power/h", f"net {unit}/h", f"net {unit}/MWh", f"net {unit}/year"]
+    asic, rows, styles = outlook.prices.asic, [], []
+    sides = [
+        (item.card.name, use, side)
+        for item in outlook.cards
+        for use, side in (("mining", item.mining), ("AI", item.ai))
+    ]
+    for name, use, side in [*sides, (asic.name, "mining", outlook.asic)]:
+        if side is None:
+            rows.append((name, use, *[NOTHING] * 5))
+        else:
+            cells = (side.revenue_per_h, side.power_cost_per_h, side.net_per_h, side.net_per_mwh, side.net_per_year)
+            rows.append((name, use, *map(money, cells)))
+        styles.append("dim italic" if name == asic.name else "")
+    first = Grid(
+        tuple(header), tuple(rows), frozenset(range(2, 7)), tuple(styles), f"per card, in {unit}: likely [worst, best]"
+    )
+    grids = [first, _break_even_grid(outlook)]
+    if outlook.site:
+        grids.append(_site_grid(outlook))
+    return grids
+
+
+def _break_even_grid(outlook: Outlook) -> Grid:
+    from bench.economics import BREAK_EVENS
+
+    unit = outlook.prices.currency
+    rows = []
+    for item in outlook.cards:
+        if item.advantage_per_h is not None:
+            best = f"AI earns more than mining by (better as: {item.verdict})"
+            rows.append((item.card.name, best, money(item.advantage_per_h), f"{unit}/h"))
+        for name, value in item.break_evens.items():
+            units, meaning, _ = BREAK_EVENS[name]
+            rows.append((item.card.name, meaning, money(value), units.replace("USD", unit)))
+    header = ("card", "what would have to be true", "likely [least, greatest]", "unit")
+    return Grid(header, tuple(rows), frozenset({2}), (), "break-even: where both earn the same")
+
+
+def _site_grid(outlook: Outlook) -> Grid:
+    unit = outlook.prices.currency
+    header = (
+        "machines of",
+        "use",
+        "count",
+        "hashrate, PH/s",
+        "tokens/s (modelled)",
+        f"revenue {unit}/year",
+        f"net {unit}/year",
+    )
+    rows = tuple(
+        (
+            choice.what,
+            choice.use,
+            money(choice.machines),
+            money(choice.ph_per_s),
+            money(choice.tokens_per_s),
+            money(choice.revenue_per_year),
+            money(choice.net_per_year),
+        )
+        for choice in outlook.site
+    )
+    title = f"a site of {outlook.site_mw:g} MW at its meter, full of one kind"
+    return Grid(header, rows, frozenset(range(2, 7)), (), title)
+
+
+def economics_tables(outlook: Outlook) -> list[Table]:
+    """:func:`economics_grids` for the screen; print :func:`bench.economics.notes` under them."""
+    return [grid.table() for grid in economics_grids(outlook)]
+
+
+def economics_markdown(outlook: Outlook) -> str:
+    """:func:`economics_grids` and the notes as Markdown."""
+    from bench.economics import notes
+
+    said = "".join(f"- {_escape(line)}\n" for line in notes(outlook))
+    return "\n".join([*(grid.markdown() for grid in economics_grids(outlook)), said])
+
+
+def economics_csv(outlook: Outlook) -> str:
+    """:func:`bench.economics.flat` as CSV."""
+    from bench.economics import flat
+
+    return objects_csv(flat(outlook))
+
+
+def economics_json(outlook: Outlook) -> str:
+    """:func:`bench.economics.flat` as a JSON list."""
+    from bench.economics import flat
+
+    return json.dumps(flat(outlook), indent=1, allow_nan=False) + "\n"
