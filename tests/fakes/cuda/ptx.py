@@ -12,6 +12,7 @@ from typing import Any
 
 U32, U64 = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+LOGIC = {"and": "&", "or": "|", "xor": "^"}
 SPECIAL = {"%tid.x": "tid", "%ctaid.x": "ctaid", "%laneid": "(tid & 31)", "%ntid.x": "ntid", "%nctaid.x": "nctaid"}
 
 
@@ -23,8 +24,11 @@ class Memory:
 
     def add(self, size: int) -> tuple[int, bytearray]:
         address = (len(self._arrays) + 1) << 32
-        self._arrays.append((address, bytearray(size)))
+        self.attach(address, bytes(size))
         return self._arrays[-1]
+
+    def attach(self, address: int, data: bytes) -> None:
+        self._arrays.append((address, bytearray(data)))
 
     def _at(self, address: int, size: int) -> tuple[bytearray, int]:
         for start, array in self._arrays:
@@ -47,6 +51,10 @@ class Program:
 
     def __init__(self, text: str, entry: str) -> None:
         text = re.sub(r"//[^\n]*", "", text)
+        self._constants = {
+            name: ((index + 1) << 60, bytes(int(value) for value in values.split(",")))
+            for index, (name, values) in enumerate(re.findall(r"\.const[^;=]*\s(\w+)\[\d+\] = \{([^}]*)\}", text))
+        }
         start = re.search(rf"\.entry\s+{entry}\s*\(", text)
         assert start, f"no kernel named {entry}"
         end = text.find(".visible", start.end())
@@ -60,6 +68,8 @@ class Program:
         """Run every thread in turn. ``parameters`` hold each parameter's bytes."""
         assert len(parameters) == len(self.parameters)
         given = dict(zip(self.parameters, parameters, strict=True))
+        for address, data in self._constants.values():
+            memory.attach(address, data)
         for ctaid in range(blocks):
             for tid in range(threads):
                 self._run(tid, ctaid, threads, blocks, given, memory)
@@ -80,6 +90,7 @@ class Program:
             code += [f"   {line}" for statement in statements for line in self._statement(statement, number)]
             code.append(f"   at = {index + 1}")
         namespace: dict[str, Any] = {"lop3": _lop3, "prmt": _prmt, "parameter": _parameter}
+        namespace |= {name: address for name, (address, _) in self._constants.items()}
         exec("\n".join([*code, "  else:", "   return"]), namespace)
         return namespace["kernel"]
 
@@ -94,7 +105,7 @@ class Program:
             return [f"at = {number[rest.strip()]}", "continue"]
         if opcode == "ret":
             return ["return"]
-        operands = [part.strip() for part in re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,]+", rest) if part.strip()]
+        operands = [part.strip() for part in re.findall(r"\{[^}]*\}|\[[^\]]*\]|[^,\s][^,]*", rest)]
         return _instruction(opcode.split("."), operands, statement)
 
 
@@ -112,7 +123,7 @@ def _instruction(op: list[str], x: list[str], statement: str) -> list[str]:
         case ["ld", "param", *_]:
             name, _, offset = x[1].strip("[]").partition("+")
             return [f"{_name(x[0])} = parameter(given, {name!r}, {offset or 0}, {bits // 8})"]
-        case ["ld" | "st", "global", *_]:
+        case ["ld" | "st", "global" | "const", *_]:
             return _memory(op[0], x, bits // 8)
         case ["atom", *_, "global", "add", "u64"]:
             address = _address(x[1])
@@ -120,6 +131,12 @@ def _instruction(op: list[str], x: list[str], statement: str) -> list[str]:
                 f"{_name(x[0])} = memory.load({address}, 8)",
                 f"memory.store({address}, 8, ({_name(x[0])} + {v[2]}) & {U64})",
             ]
+        case ["mov", "pred"]:
+            return [f"{_name(x[0])} = bool({v[1]})"]
+        case ["not", "pred"]:
+            return [f"{_name(x[0])} = not {v[1]}"]
+        case ["and" | "or" | "xor" as how, "pred"]:
+            return [f"{_name(x[0])} = {v[1]} {LOGIC[how]} {v[2]}"]
         case ["setp", how, kind]:
             left, right = (
                 _signed(value, bits) if kind[0] == "s" and how not in ("eq", "ne") else value for value in v[1:]
@@ -147,7 +164,8 @@ def _instruction(op: list[str], x: list[str], statement: str) -> list[str]:
         ("cvta", "to", "global"): "{1}",
     }
     if op[:2] == ["mul", "wide"]:
-        return [f"{_name(x[0])} = {v[1]} * {v[2]}"]
+        left, right = (_signed(value, 32) if op[2] == "s32" else value for value in v[1:])
+        return [f"{_name(x[0])} = ({left} * {right}) & {U64}"]
     if op[:2] == ["mad", "wide"]:
         return [f"{_name(x[0])} = ({v[1]} * {v[2]} + {_value(x[3], U64)}) & {U64}"]
     if op[0] == "cvt":
