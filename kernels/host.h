@@ -26,6 +26,10 @@ struct bw_range {
 const char *bw_sha256d_isa(int index);
 /* Whether this machine runs it. */
 int bw_sha256d_supported(int index);
+/* Bytes of what a GPU kernel is handed for a header, and its making (sha256d.h's sha256d_job). 0, or -1 for share_bits
+ * out of range. */
+int bw_sha256d_job_bytes(void);
+int bw_sha256d_prepare(const uint8_t *header, int share_bits, uint8_t *job);
 /* Hash nonces of an 80-byte header; shares have at least share_bits (1 … 32) leading zero bits. Many threads may call
  * it with one range and one buffer. */
 void bw_sha256d_scan(int index, const uint8_t *header, uint32_t sequence, uint32_t share_bits, struct bw_range *range,
