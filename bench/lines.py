@@ -64,6 +64,7 @@ SETTING = (
 
 SUBJECTS: Mapping[str, str] = {
     "card": "device_name",
+    "gpu": "device_uuid",
     "device": "device_uuid",
     "power-limit": "power_limit_w",
     "clock-lock": "sm_clock_lock_mhz",

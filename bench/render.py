@@ -233,10 +233,10 @@ _FOLLOWS = {"tokens_per_s": "rate_per_s", "tokens_per_j": "work_per_j"}
 """Modelled tokens are a fixed multiple of the FLOPs of one shape: their ratio usually repeats the other one."""
 
 
-def comparison_grid(result: Result) -> Grid:
+def comparison_grid(result: Result, *, ratios: bool = True) -> Grid:
     """With a baseline: a row per task, metric and line, so that the cards stand under one another.
 
-    Without one: a row per line, its metrics beside one another.
+    Without one, or without ``ratios``: a row per line, its metrics beside one another.
     """
     lines: dict[int, dict[str, Comparison]] = {}
     for line in result.comparisons:
@@ -245,7 +245,7 @@ def comparison_grid(result: Result) -> Grid:
         name for name in HEADINGS if any(name in held and held[name].value is not None for held in lines.values())
     ]
     settings = [name for name in result.shown if name != result.subject and name not in _PART_OF_TASK]
-    if result.baseline is None:
+    if result.baseline is None or not ratios:
         return _alone(result, list(lines.values()), metrics, settings)
     return _beside(result, list(lines.values()), [name for name in metrics if not _repeats(name, result)], settings)
 
