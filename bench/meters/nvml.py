@@ -5,6 +5,7 @@ What is used, and why, is in docs/method.md. Sources for numbers: nvml.h (field 
 
 from __future__ import annotations
 
+import ctypes
 import time
 import tomllib
 from collections.abc import Callable
@@ -54,6 +55,10 @@ TOGETHER = (
     (pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 0),
 )
 """Field values that carry instant power and the energy counter."""
+TOGETHER_TYPES = (pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG)
+
+Conditions = tuple[float | None, float | None, float | None, tuple[str, ...], tuple[tuple[str, int], ...]]
+"""Temperature, SM and memory clock, active clocks-event reasons, cumulative nanoseconds of each that invalidates."""
 
 _LOST_CODES = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_GPU_NOT_FOUND, pynvml.NVML_ERROR_RESET_REQUIRED)
 _FINAL_CODES = (
@@ -171,7 +176,7 @@ class NvmlReader:
                 f"NVML reports neither power nor energy for {self._name} ({'; '.join(self._problems)})",
                 "run as a user who may read the card's sensors, use another --meter, or run with --meter none",
             )
-        self._together = self._reads_together()
+        self._together = self._find_together()
         self._reason_fields = self._find_reason_fields()
         self._reasons = (
             pynvml.nvmlDeviceGetCurrentClocksEventReasons
@@ -184,7 +189,7 @@ class NvmlReader:
             else pynvml.nvmlDeviceGetTemperature
         )
         self.sensor = self._probe()
-        self._conditions = Reading(t_ns=0)
+        self._conditions: Conditions = (None, None, None, (), ())
         self._conditions_due_ns = 0
 
     # which readings exist ---------------------------------------------------------------------------------------------
@@ -198,24 +203,35 @@ class NvmlReader:
     def _read_counter(self) -> float:
         return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
 
-    def _read_together(self) -> tuple[float, float]:
-        """Watts and joules in one call, which halves the cost of a poll."""
-        power, counter = pynvml.nvmlDeviceGetFieldValues(self._handle, TOGETHER)
-        for value in (power, counter):
-            if value.nvmlReturn != pynvml.NVML_SUCCESS:
-                raise pynvml.NVMLError(value.nvmlReturn)
-        return _number(power) / 1000, _number(counter) / 1000
+    def _find_together(self) -> Callable[[], tuple[float, float]] | None:
+        """Watts and joules in one call, where the driver has both among its field values; None where it has not.
 
-    def _reads_together(self) -> bool:
-        """Whether one call gives what two give: the same counter, between two direct readings of it."""
+        Half of a poll's cost is nvidia-ml-py's making of arrays, so this one is made once and filled again.
+        """
         if self._field != "instant" or self._scope != "gpu" or not self._counter:
-            return False
+            return None
+        fields = (pynvml.c_nvmlFieldValue_t * len(TOGETHER))()
+        power, counter = fields
+        for field, (field_id, scope) in zip(fields, TOGETHER, strict=True):
+            field.fieldId, field.scopeId = field_id, scope
+        handle, count, pointer = self._handle, ctypes.c_int32(len(TOGETHER)), ctypes.byref(fields)
+        call = pynvml.nvmlLib.nvmlDeviceGetFieldValues
+
+        def read() -> tuple[float, float]:
+            code = call(handle, count, pointer) or power.nvmlReturn or counter.nvmlReturn
+            if code:
+                raise pynvml.NVMLError(code)
+            return power.value.uiVal / 1000, counter.value.ullVal / 1000
+
         try:
             before_j = self._read_counter()
-            power_w, counter_j = self._read_together()
-            return power_w > 0 and before_j <= counter_j <= self._read_counter()
-        except pynvml.NVMLError:
-            return False
+            power_w, counter_j = read()
+            if (power.valueType, counter.valueType) != TOGETHER_TYPES:
+                return None
+            # it must be the same counter, between two direct readings of it
+            return read if power_w > 0 and before_j <= counter_j <= self._read_counter() else None
+        except (pynvml.NVMLError, AttributeError):
+            return None
 
     def _works(self, what: str, read: Callable[[], float]) -> bool:
         """Whether a reading exists. One that may only have failed by chance is tried for a while."""
@@ -304,8 +320,8 @@ class NvmlReader:
         counter_j: float | None = None
         before_ns = time.monotonic_ns()
         try:
-            if self._together:
-                power_w, counter_j = self._read_together()
+            if self._together is not None:
+                power_w, counter_j = self._together()
             else:
                 power_w = self._power() if self._power is not None else None
                 counter_j = self._read_counter() if self._counter else None
@@ -317,9 +333,9 @@ class NvmlReader:
         if error is None and t_ns >= self._conditions_due_ns:
             self._conditions = self._read_conditions()
             self._conditions_due_ns = t_ns + CONDITIONS_NS
-        return self._conditions._replace(t_ns=t_ns, power_w=power_w, counter_j=counter_j, error=error)
+        return Reading(t_ns, power_w, counter_j, *self._conditions, error)
 
-    def _read_conditions(self) -> Reading:
+    def _read_conditions(self) -> Conditions:
         """Temperature, clocks and clocks-event reasons; they stand until they are read again."""
         handle = self._handle
         mask = _or_none(self._reasons, handle) or 0
@@ -332,13 +348,12 @@ class NvmlReader:
                     for (_, name), value in zip(self._reason_fields, values, strict=True)
                     if value.nvmlReturn == pynvml.NVML_SUCCESS
                 )
-        return Reading(
-            t_ns=0,
-            temperature_c=_or_none(self._temperature, handle, pynvml.NVML_TEMPERATURE_GPU),
-            sm_clock_mhz=_or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
-            mem_clock_mhz=_or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
-            throttle=tuple(name for bit, name in REASONS if mask & bit),
-            throttle_ns=throttle_ns,
+        return (
+            _or_none(self._temperature, handle, pynvml.NVML_TEMPERATURE_GPU),
+            _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+            _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
+            tuple(name for bit, name in REASONS if mask & bit),
+            throttle_ns,
         )
 
     def card_state(self) -> CardState:

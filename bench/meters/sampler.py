@@ -2,7 +2,7 @@
 
 A workload that holds the interpreter lock, or keeps every core busy, cannot starve it, and no vendor
 library is ever called from the workload's process. The child writes marshalled messages, each after its length: first
-what the sensor is, then one per sample. It ends when told to, and also when its parent dies.
+what the sensor is, then readings. It ends when told to, and also when its parent dies.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ LENGTH = struct.Struct("<I")
 """Stands before each message of the child."""
 PIPE_BYTES = 1 << 20
 """Room for some five minutes of samples, should the parent be too busy to read them."""
+BATCH = 2
+"""Polls per message: sending costs as much as reading."""
 CARD_TIMEOUT_S = 5.0
 SETTLE_MARGIN_S = 0.25
 
@@ -140,7 +142,7 @@ def _poll(reader: Reader, outbox: _Outbox, poll_s: float, parent: int) -> None:
     """Poll until the parent closes stdin, asks to stop, or dies."""
     commands = sys.stdin.fileno()
     waiting = b""
-    sampling = False
+    sampling, readings, batch = False, [], 1
     due_s = time.monotonic()
     while os.getppid() == parent:
         timeout_s = max(0.0, due_s - time.monotonic()) if sampling else 1.0
@@ -158,9 +160,11 @@ def _poll(reader: Reader, outbox: _Outbox, poll_s: float, parent: int) -> None:
                 if line == b"card":
                     outbox.put({"card": asdict(reader.card_state())})
             continue
-        outbox.flush()
         if sampling:
-            outbox.put(tuple(reader.read()))
+            readings.append(tuple(reader.read()))
+            if len(readings) >= batch:
+                outbox.put(readings)
+                readings, batch = [], BATCH
             # A late poll is not made up for: two reads in quick succession tell nothing new.
             due_s = max(due_s + poll_s, time.monotonic())
 
@@ -257,8 +261,8 @@ class SampledMeter:
                     break
                 message = marshal.loads(self._rest[LENGTH.size : LENGTH.size + size])  # noqa: S302 (our own child's)
                 self._rest = self._rest[LENGTH.size + size :]
-                if isinstance(message, tuple):
-                    self._samples.append(_sample(Reading(*message)))
+                if isinstance(message, list):
+                    self._samples += [_sample(Reading(*reading)) for reading in message]
                     continue
                 if self._hello is None:
                     self._hello = message
