@@ -114,6 +114,7 @@ def _digits(value: float, digits: int) -> str:
     """``digits`` significant digits, never in the form 1e+05."""
     if value == 0:
         return "0"
+    value = float(f"{value:.{digits - 1}e}")  # 0.99996 has one digit before the point once it is rounded
     after = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:.{max(0, after)}f}"
 

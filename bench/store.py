@@ -606,7 +606,7 @@ def read(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.Data
 
 
 _BATCH_BYTES = 16 << 20
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
 """Bodies up to this are read without threads: Arrow aborts now and then when a process ends soon after an error."""
 
 
