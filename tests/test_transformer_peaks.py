@@ -137,5 +137,4 @@ def test_the_data_file_agrees_with_published_figures() -> None:
                 peak = peaks.lookup(card(names[row["card"]], kind="cuda"), dtype, NOTHING)
                 assert peak.flops_per_s == pytest.approx(float(row["value"]) * 1e12, rel=0.01), row
                 compared += 1
-    if not compared:
-        pytest.skip("results/reference holds no published peaks in this checkout")
+    assert compared >= 10

@@ -72,7 +72,7 @@ class Layout:
     products: tuple[tuple[Product, int], ...]
     """Each product with the rows that one of its experts sees; the LM head with the rows of its slice as ``n``."""
     lm_vocab: int
-    """Rows of the whole LM head, 0 where the set has none."""
+    """Rows of the LM head that is run in slices, 0 where there is none."""
     copies: int
     lm_slices: int
     memory_bytes: int
@@ -102,39 +102,56 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_b
             width = each.n if product else flops.lm_slice_rows(shape)
             each = Product(each.name, width, each.k)  # noqa: PLW2901
         chosen.append((each, rows))
-    lm_slices = -(-lm_vocab // flops.lm_slice_rows(shape)) if lm_vocab and product is None else 1
+    slices = -(-lm_vocab // flops.lm_slice_rows(shape)) if lm_vocab and product is None else 1
+    return layout_of(tuple(chosen), dtype, cache_bytes, lm_vocab if slices > 1 else 0, slices)
+
+
+def layout_of(
+    products: tuple[tuple[Product, int], ...], dtype: Dtype, cache_bytes: int, lm_vocab: int = 0, lm_slices: int = 1
+) -> Layout:
+    """Plan the buffers of any set of (product, rows of one expert).
+
+    With ``lm_vocab`` the last product is one of ``lm_slices`` slices of an LM head of so many rows.
+    """
     weights = outputs = inputs = lm_weights = 0
-    for each, rows in chosen:
+    for each, rows in products:
         inputs += each.experts * rows * each.k * dtype.bytes
         outputs += each.experts * rows * each.n * dtype.out_bytes
-        if each.name == "lm_head":
+        if each.name == "lm_head" and lm_vocab:
             lm_weights = lm_vocab * each.k * dtype.bytes
         else:
             weights += each.experts * each.n * each.k * dtype.bytes
-    turn = weights + (lm_weights if product else 0) + inputs + outputs
-    copies = min(MAX_COPIES, max(1, math.ceil(2 * cache_bytes / turn)))
-    head_copies = copies if product else 1
+    copies = min(MAX_COPIES, max(1, math.ceil(2 * cache_bytes / (weights + inputs + outputs))))
     projections = sum(
-        (1 if e.name == "lm_head" else copies) * e.experts * freivalds.projection_bytes(e.n, e.k) for e, _ in chosen
+        (1 if lm_vocab and e.name == "lm_head" else copies) * e.experts * freivalds.projection_bytes(e.n, e.k)
+        for e, _ in products
     )
-    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k, dtype.bytes) for e, rows in chosen)
+    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k, dtype.bytes) for e, rows in products)
     return Layout(
-        tuple(chosen),
+        products,
         lm_vocab,
         copies,
         lm_slices,
         memory_bytes=copies * (weights + inputs + outputs)
-        + head_copies * lm_weights
+        + lm_weights
         + max(projections + scratch, torch_device.Values.pool_bytes(dtype.bytes)),
-        bytes_per_quantum=inputs + outputs + sum(e.experts * e.n * e.k * dtype.bytes for e, _ in chosen),
-        flops_per_quantum=sum(2 * e.experts * rows * e.n * e.k for e, rows in chosen),
+        bytes_per_quantum=inputs + outputs + sum(e.experts * e.n * e.k * dtype.bytes for e, _ in products),
+        flops_per_quantum=sum(2 * e.experts * rows * e.n * e.k for e, rows in products),
     )
 
 
 class GemmJob:
     """A set of products that take turns over their copies. See :class:`bench.model.Job`."""
 
-    def __init__(self, device: Device, variant: Variant, shape: Shape, plan: Layout, native: bool) -> None:
+    def __init__(
+        self,
+        device: Device,
+        variant: Variant,
+        plan: Layout,
+        native: bool,
+        tokens_per_quantum: float | None = None,
+        note: str = "",
+    ) -> None:
         self._device = device
         self._dtype = numerics.lookup(variant.dtype)
         self._plan = plan
@@ -146,18 +163,17 @@ class GemmJob:
         self._next = 0
         self._launched = 0
         self._projections: dict[int, freivalds.Projection] = {}
-        self.facts = self._facts(variant, shape, native)
+        self.facts = self._facts(variant, native, tokens_per_quantum, note)
 
-    def _facts(self, variant: Variant, shape: Shape, native: bool) -> Facts:
+    def _facts(self, variant: Variant, native: bool, tokens_per_quantum: float | None, note: str) -> Facts:
         import torch
 
         peak = peaks.lookup(self._device, self._dtype.name)
-        tokens = (variant.batch or 1) * (variant.seq or 1)
         return Facts(
             implementation=f"torch-{torch.__version__}",
             work_unit="FLOP",
             work_per_quantum=float(self._plan.flops_per_quantum),
-            tokens_per_quantum=None if variant.product else tokens / shape.layers,
+            tokens_per_quantum=tokens_per_quantum,
             bytes_per_quantum=float(self._plan.bytes_per_quantum),
             peak_work_per_s=peak.flops_per_s,
             peak_bytes_per_s=peak.bytes_per_s,
@@ -165,7 +181,7 @@ class GemmJob:
             native=native,
             precision=numerics.set_flags(self._dtype),
             memory_bytes=self._plan.memory_bytes,
-            options=f"inputs={variant.options.get('inputs', 'normal')}",
+            options=f"inputs={variant.options.get('inputs', 'normal')}{note}",
         )
 
     def _allocate(self, inputs: str, seed: int) -> list[list[Call]]:
@@ -182,9 +198,8 @@ class GemmJob:
         def weight_scale(k: int) -> float:
             return 1.0 if self._dtype.name == "int8" else k**-0.5
 
-        full_head = self._plan.lm_slices == 1
         head: Any = None
-        if self._plan.lm_vocab and not full_head:
+        if self._plan.lm_vocab:
             width = self._plan.products[-1][0].k
             head = filled(self._plan.lm_vocab, width, weight_scale(width))
         copies: list[list[Call]] = []
@@ -290,6 +305,8 @@ def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:
     plan = layout(shape, dtype, tokens, variant.product, torch_device.cache_bytes(device))
     torch_device.require_memory(device, plan.memory_bytes, variant.label)
     job: GemmJob = torch_device.guarded_allocation(
-        device, variant.label, lambda: GemmJob(device, variant, shape, plan, is_native)
+        device,
+        variant.label,
+        lambda: GemmJob(device, variant, plan, is_native, None if variant.product else tokens / shape.layers),
     )
     return job

@@ -1,8 +1,9 @@
 """The transformer workload: the matrix work of one block at published model shapes.
 
 ``plan`` turns a request into variants, ``build`` allocates one. What runs lives beside this file: bare products in
-``gemm``, whole blocks in ``phases`` (on ``block`` and ``train``), shapes in ``shapes``, the count of work in
-``flops``, the types in ``numerics``, the checks in ``freivalds`` and ``stages``.
+``gemm``, the search for the fastest product in ``mamf``, whole blocks in ``phases`` (on ``block`` and ``train``),
+shapes in ``shapes``, the count of work in ``flops``, the types in ``numerics``, the checks in ``freivalds`` and
+``stages``.
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.model import BenchError, Device, Job, Variant
-from bench.workloads import Request, gemm, numerics, phases, shapes, torch_device
-from bench.workloads.shapes import PRODUCTS, Shape
+from bench.workloads import Request, gemm, mamf, numerics, phases, shapes, torch_device
+from bench.workloads.mamf import search
+from bench.workloads.shapes import PRODUCTS
 
 NAME = "transformer"
 
-BUILDERS: Mapping[str, Callable[[Device, Variant, Shape], Job]] = {
+BUILDERS: Mapping[str, Callable[[Device, Variant, Any], Job]] = {
     "gemm": gemm.build,
     "prefill": phases.build,
     "decode": phases.build,
     "train": phases.build,
+    "mamf": mamf.build,
 }
-"""Phase → what builds it."""
+"""Phase → what builds it, given a model shape (for ``mamf`` none)."""
 
-OPTIONS = ("inputs", "shape_file", "compile", "seed")
+MODEL_PHASES = ("gemm", "prefill", "decode", "train")
+
+OPTIONS = ("inputs", "shape_file", "compile", "seed", "budget_s")
 """Options that this workload reads; those of other workloads are left alone."""
 
-Setting = tuple[str, str, str, int | None, int | None]
+Setting = tuple[str, str | None, str, int | None, int | None]
 """Phase, shape, type, batch and tokens per sequence; None where the device's default serves."""
 
 
@@ -36,7 +41,8 @@ def plan(device: Device, request: Request) -> list[Variant]:
 
     Given some of phase, shape, type, batch and tokens, all their combinations are planned. What is not given is phase
     ``gemm``, shape ``llama3-8b``, bf16 (for smoke ``tiny`` and fp32), and sizes that suit phase and device.
-    ``options["inputs"]`` may name several kinds of input: a variant for each.
+    ``options["inputs"]`` may name several kinds of input: a variant for each. Phase ``mamf`` is planned without a
+    shape: :func:`search` finds it and gives the variant to measure; a shape ``MxNxK`` names one found before.
 
     Raises:
         BenchError: an unknown phase, shape, type or kind of input, or a batch or token count below 1.
@@ -54,9 +60,12 @@ def plan(device: Device, request: Request) -> list[Variant]:
     variants = []
     for phase, shape, dtype, batch, seq in chosen:
         rest = {name: value for name, value in options.items() if name != "shape_file" or shape == own}
-        default_batch, default_seq = default_size(device, phase, shape, dtype)
+        default_batch, default_seq = default_size(device, phase, shape or "", dtype)
         for kind in inputs or ("normal",):
             settings = rest | ({"inputs": kind} if inputs else {})
+            if phase == "mamf":
+                variants.append(Variant(NAME, phase, shape, dtype, options=settings))
+                continue
             variants += [
                 Variant(NAME, phase, shape, dtype, batch or default_batch, seq or default_seq, product, settings)
                 for product in (None, *(PRODUCTS if request.detail and phase == "gemm" else ()))
@@ -74,7 +83,8 @@ def build(device: Device, variant: Variant) -> Job:
     builder = BUILDERS.get(variant.phase or "")
     if builder is None:
         raise BenchError(f"there is no phase named {variant.phase!r}", f"choose from {', '.join(BUILDERS)}")
-    return builder(device, variant, shapes.load(variant.shape, variant.options.get("shape_file")))
+    shape = None if variant.phase == "mamf" else shapes.load(variant.shape, variant.options.get("shape_file"))
+    return builder(device, variant, shape)
 
 
 def default_suite(device: Device) -> list[Setting]:
@@ -84,7 +94,7 @@ def default_suite(device: Device) -> list[Setting]:
     every native type, and the products of 70B.
     """
     if device.kind == "cpu":
-        tiny: list[Setting] = [(phase, "tiny", "fp32", None, None) for phase in BUILDERS]
+        tiny: list[Setting] = [(phase, "tiny", "fp32", None, None) for phase in MODEL_PHASES]
         return tiny + [(phase, "llama3-8b", "bf16", None, None) for phase in ("gemm", "prefill", "decode")]
     types = [name for name in ("fp16", "tf32", "fp8") if numerics.native(device, numerics.lookup(name))]
     return [
@@ -127,11 +137,23 @@ def default_size(device: Device, phase: str, shape: str, dtype: str) -> tuple[in
 
 def _combinations(request: Request, own_shape: str | None) -> list[Setting]:
     names = request.shapes + ((own_shape,) if own_shape else ())
-    return [
+    products = tuple(name for name in names if mamf.is_product(name))
+    models = tuple(name for name in names if name not in products)
+    dtypes = request.dtypes or ("fp32" if request.smoke else "bf16",)
+    # A search has no shape of its own to begin with: it is planned without one, unless its result is named.
+    searches: list[Setting] = [
+        ("mamf", product, dtype, None, None)
+        for product in products or (None,)
+        for dtype in dtypes
+        if products or "mamf" in request.phases
+    ]
+    if products and not models and set(request.phases) <= {"mamf"}:
+        return searches
+    return searches + [
         (phase, shape, dtype, batch, seq)
-        for phase in request.phases or ("gemm",)
-        for shape in names or ("tiny" if request.smoke else "llama3-8b",)
-        for dtype in request.dtypes or ("fp32" if request.smoke else "bf16",)
+        for phase in [name for name in request.phases if name != "mamf"] or (() if searches else ("gemm",))
+        for shape in models or ("tiny" if request.smoke else "llama3-8b",)
+        for dtype in dtypes
         for batch in request.batches or (None,)
         for seq in request.seqs or (None,)
     ]
@@ -148,7 +170,8 @@ def _check(request: Request, inputs: Sequence[str]) -> None:
     for dtype in request.dtypes:
         numerics.lookup(dtype)
     for name in request.shapes:
-        shapes.load(name)
+        if not mamf.is_product(name):
+            shapes.load(name)
     for count, what in [(b, "batch") for b in request.batches] + [(s, "seq") for s in request.seqs]:
         if count < 1:
             raise BenchError(f"a {what} of {count} is no work", f"give a {what} of 1 or more")
@@ -157,3 +180,6 @@ def _check(request: Request, inputs: Sequence[str]) -> None:
             raise BenchError(
                 f"there are no inputs named {kind!r}", f"choose from {', '.join(torch_device.INPUT_KINDS)}"
             )
+
+
+__all__ = ["BUILDERS", "NAME", "build", "default_size", "default_suite", "plan", "search", "smoke_suite"]
