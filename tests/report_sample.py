@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench import store
+from bench import economics, store
+from bench.economics import Outlook, Price, Range
 from bench.model import Audit, Record, Sample, Sensor, Window
 from tests.factory import CARD_A, CARD_B, CARD_CPU, Card, gemm, invalid, run, sha256d
 
@@ -93,6 +94,16 @@ def write_run(folder: Path, name: str, card: Card, records: list[Record], *, gap
             results.append(record, window=window, samples=taken, audit=Audit(ok=True), sensor=number)
             clock = end
         return results.path
+
+
+def outlook(frame: Any) -> Outlook:
+    """Money at the example prices, with rents for the two GPUs that exist nowhere and none for the CPU."""
+    prices = economics.read_prices(economics.example_path())
+    rents = tuple(
+        (name, Price(Range(*bounds), "USD/GPU/h", "made up"))
+        for name, bounds in (("Example GPU A", (1.2, 1.9, 3.0)), ("Example GPU B", (0.5, 0.9, 1.4)))
+    )
+    return economics.evaluate(economics.cards(frame), replace(prices, rents=rents))
 
 
 def study(folder: Path) -> list[Path]:

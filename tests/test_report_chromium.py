@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import compare, published, report, store
+from bench import compare, economics, published, report, store
+from bench.report import money
 from tests.chromium import Chromium
 from tests.factory import CARD_A, CARD_B, run, write
-from tests.report_sample import study
+from tests.report_sample import outlook, study
 from tests.test_report import HOSTILE
 
 BROWSER = shutil.which("chromium")
@@ -33,8 +34,14 @@ def page_file(tmp_path_factory) -> Path:
     result = published.lay(compare.compare(frame), ["H100 SXM"])
     sidecars = [store.read_sidecar(store.sidecar_path(path)) for path in paths]
     path = folder / "page.html"
-    path.write_text(report.render(frame, result, sidecars), encoding="utf-8")
+    path.write_text(report.render(frame, result, sidecars, outlook=outlook(frame)), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def starts(page_file):
+    """The scenario that each card's sliders start from, as Python has it."""
+    return money.starts(outlook(store.read(sorted(page_file.parent.glob("*.csv")))))
 
 
 @pytest.fixture
@@ -68,7 +75,7 @@ def test_it_renders_without_overflow_errors_or_requests(browser, page_file, widt
     assert browser.js("document.documentElement.scrollWidth") <= width
     assert wide_elements(browser) == []
     plots = browser.js("[...document.querySelectorAll('.plot')].map(p => p.querySelectorAll('.trace').length)")
-    assert len(plots) == 6
+    assert len(plots) == 7
     assert all(plots)
     # nothing of a plot is cut off at its sides
     cut = browser.js(
@@ -148,7 +155,8 @@ def test_every_control_is_reached_by_tab_in_the_order_of_the_page(shown):
         place = shown.js(
             """(() => { const e = document.activeElement; if (e === document.body) return null;
                 const all = [...document.querySelectorAll("*")];
-                const name = e.getAttribute("aria-label") || (e.labels && e.labels[0] || e).textContent;
+                const by = document.getElementById(e.getAttribute("aria-labelledby"));
+                const name = e.getAttribute("aria-label") || (by || e.labels && e.labels[0] || e).textContent;
                 return [all.indexOf(e), name.trim(), getComputedStyle(e).outlineStyle]; })()"""
         )
         if place is None:
@@ -200,3 +208,153 @@ def test_pictures_are_written_by_the_browser(page_file, tmp_path):
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", header[16:24])
     assert (width, height) == (2000, 1280)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# money: the page's figures are those of Python's formulas
+
+
+def shown_figures(browser: Chromium) -> dict[str, tuple[str, float | None]]:
+    """Every figure that the sliders change: its text, and the number behind it."""
+    cells = browser.js(
+        "[...document.querySelectorAll('[data-out]')].map(o => [o.dataset.out, o.textContent, o.dataset.value])"
+    )
+    return {name: (text, float(value) if value else None) for name, text, value in cells}
+
+
+def expected_figures(inputs: economics.Inputs, prices: economics.Prices) -> dict[str, tuple[str, float | None]]:
+    """The same by Python's formulas alone."""
+    asic = economics.with_(
+        inputs,
+        hash_th_per_s=prices.asic.hash_th_per_s,
+        mine_kw=prices.asic.hash_th_per_s * prices.asic.j_per_th / 1000,
+        idle_kw=0.0,
+    )
+    sides = money.sides(inputs) | {"asic": money.sides(asic)["mining"]}
+    decimals = {name: row[2] for name, row in money.ROWS.items()}
+    wanted = {
+        f"{use}.{name}": (money.written(value, decimals[name]), value)
+        for use, values in sides.items()
+        for name, value in values.items()
+    }
+    for name in economics.BREAK_EVENS:
+        value = economics.break_even(name, inputs)
+        wanted[f"break_even.{name}"] = (money.written(value, 2 if name == "hashprice" else 4), value)
+    return wanted
+
+
+def agree(browser: Chromium, inputs: economics.Inputs) -> None:
+    found = shown_figures(browser)
+    wanted = expected_figures(inputs, economics.read_prices(economics.example_path()))
+    assert set(found) == set(wanted)
+    for name, (text, value) in wanted.items():
+        assert found[name][0] == text, name
+        assert found[name][1] == (None if value is None else pytest.approx(value, rel=1e-12, abs=1e-15)), name
+    assert browser.js("document.getElementById('money-verdict').textContent") == money.verdict_text(
+        economics.advantage(inputs), "USD"
+    )
+    assert browser.js("document.getElementById('money-idle').textContent") == money.idle_text(
+        economics.idle_mining_gain(inputs), "USD"
+    )
+
+
+def slide(browser: Chromium, field: str, value: float) -> float:
+    """Move a slider as a hand does; the value at which it came to stand."""
+    return float(
+        browser.js(
+            f"""(() => {{ const s = document.getElementById("money-{field}"); s.value = {value!r};
+                s.dispatchEvent(new Event("input", {{ bubbles: true }})); return s.value; }})()"""
+        )
+    )
+
+
+@pytest.fixture
+def priced(browser, page_file):
+    """The page with its first card's sliders as the price file has them; opened anew only if it is not open."""
+    if browser.js("location.href") != page_file.as_uri():
+        browser.size(1280, 900)
+        browser.open(page_file.as_uri())
+    browser.messages.clear()
+    browser.js(
+        """(() => { document.getElementById("money-card").value = "0";
+            document.getElementById("money-reset").click(); })()"""
+    )
+    return browser
+
+
+def test_before_a_slider_moves_the_figures_are_pythons(priced, starts):
+    agree(priced, starts[0].inputs)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"electricity": 0.1234},
+        {"electricity": 0.0},
+        {"utilisation": 0.01},
+        {"utilisation": 1.0},
+        {"rent": 0.05},
+        {"hashprice": 120.0},
+        {"hashprice": 0.0},
+        {"electricity": 0.31, "utilisation": 0.37, "rent": 4.2, "hashprice": 17.5},
+    ],
+    ids=lambda moved: ",".join(f"{name}={value}" for name, value in moved.items()),
+)
+def test_after_a_slider_moves_the_figures_are_pythons(priced, starts, moved):
+    before = shown_figures(priced)
+    stood = {field: slide(priced, field, value) for field, value in moved.items()}
+    assert stood == pytest.approx(moved)
+    agree(priced, economics.with_(starts[0].inputs, **stood))
+    assert shown_figures(priced) != before
+    assert priced.messages == []
+
+
+def test_a_wrong_formula_would_be_noticed(priced, starts):
+    slide(priced, "electricity", 0.2)
+    with pytest.raises(AssertionError):
+        agree(priced, economics.with_(starts[0].inputs, electricity=0.2001))
+
+
+def test_a_slider_obeys_the_keyboard_and_its_number_follows(priced, starts):
+    priced.js("document.getElementById('money-rent').focus()")
+    priced.key("ArrowRight")
+    value = float(priced.js("document.getElementById('money-rent').value"))
+    assert value > starts[0].inputs.rent
+    assert float(priced.js("document.getElementById('money-rent-number').value")) == value
+    agree(priced, economics.with_(starts[0].inputs, rent=value))
+    priced.key("Home")
+    agree(priced, economics.with_(starts[0].inputs, rent=0.0))
+    priced.js("document.getElementById('money-reset').click()")
+    agree(priced, starts[0].inputs)
+
+
+def test_a_typed_price_counts_and_an_empty_field_does_not(priced, starts):
+    typed = """(() => {{ const n = document.getElementById("money-electricity-number"); n.value = "{value}";
+        n.dispatchEvent(new Event("input", {{ bubbles: true }})); }})()"""
+    priced.js(typed.format(value="0.0875"))
+    assert float(priced.js("document.getElementById('money-electricity').value")) == 0.0875
+    agree(priced, economics.with_(starts[0].inputs, electricity=0.0875))
+    priced.js(typed.format(value=""))
+    agree(priced, economics.with_(starts[0].inputs, electricity=0.0875))
+
+
+def test_each_card_has_its_own_scenario_and_without_a_rent_it_starts_at_the_break_even(priced, starts):
+    assert [item.rent_known for item in starts] == [True, True, False]
+    for number, start in enumerate(starts):
+        priced.js(
+            f"""(() => {{ const s = document.getElementById("money-card"); s.value = "{number}";
+                s.dispatchEvent(new Event("change")); }})()"""
+        )
+        agree(priced, start.inputs)
+    assert economics.advantage(starts[2].inputs) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_chart_follows_the_sliders(priced, starts):
+    value = slide(priced, "hashprice", 100.0)
+    lines = "new Promise(done => setTimeout(() => done(document.getElementById('plot-money').data.map(t => t.y)), 200))"
+    mining, ai = priced.js(lines)[:2]
+    inputs = economics.with_(starts[0].inputs, hashprice=value)
+    for place, price in ((0, 0.0), (60, float(priced.js("document.getElementById('money-electricity').max")))):
+        at = economics.with_(inputs, electricity=price)
+        assert mining[place] == pytest.approx(economics.mining_net(at), rel=1e-12)
+        assert ai[place] == pytest.approx(economics.ai_net(at), rel=1e-12)

@@ -3,7 +3,8 @@
     frame = store.read(paths)                                     # all columns
     result = compare.compare(frame)                               # any baseline; published.lay(result) if asked for
     sidecars = [store.read_sidecar(p) for p in … if p.exists()]   # beside the CSVs; may be empty
-    html = report.render(frame, result, sidecars)                 # pure: the whole page as text
+    outlook = economics.evaluate(economics.cards(frame), economics.read_prices(prices_path))
+    html = report.render(frame, result, sidecars, outlook=outlook)   # pure: the whole page as text
     store.write_atomically(Path("page.html"), html)
     report.png(Path("page.html"), Path("pictures"))               # each plot as a picture, through a browser
 
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.compare import Result, compare
+from bench.economics import Outlook
 from bench.model import BenchError
-from bench.report import figures, page, words
+from bench.report import figures, money, page, words
 from bench.report.entries import Entry, collect
 from bench.report.markup import Html, el, escape, join, raw, script_json, script_text
 from bench.report.pictures import png
@@ -45,6 +47,7 @@ def render(
     result: Result,
     sidecars: Sequence[Sidecar] = (),
     *,
+    outlook: Outlook | None = None,
     title: str = "What each watt does: mining and AI on the same card",
 ) -> str:
     """The whole page.
@@ -53,6 +56,7 @@ def render(
         frame: rows as :func:`bench.store.read` gives them, all columns.
         result: what :func:`bench.compare.compare` found in the same rows, published figures laid or not.
         sidecars: as :func:`bench.store.read_sidecar` gives them; matched to rows by the CSV beside them.
+        outlook: what :func:`bench.economics.evaluate` found for the same rows; None: no money on the page.
         title: the page's heading.
 
     Raises:
@@ -67,7 +71,8 @@ def render(
     time = over_time(timed)
     roof = figures.roofline(entries)
     sweep = figures.frontier(entries)
-    drawn = [item for item in (pick, *rates, time, roof, sweep) if item is not None]
+    bill = None if outlook is None else money.chart(outlook)
+    drawn = [item for item in (pick, *rates, time, roof, sweep, bill) if item is not None]
 
     sections = [
         page.section(
@@ -92,6 +97,7 @@ def render(
         ),
         page.section("roof", "Roofline", page.figure(roof) if roof else page.note(_NO_ROOF)),
         page.section("sweep", "Power sweep", page.figure(sweep) if sweep else page.note(_NO_SWEEP)),
+        page.section("cash", "Money", *(money.section(outlook) if outlook else [page.note(_NO_PRICES)])),
         page.section("checks", "Verification and validity", page.verification(frame)),
         page.section("settings", "Setting of each run", page.settings(frame)),
     ]
@@ -101,10 +107,13 @@ def render(
         ("time", "Over time"),
         ("roof", "Roofline"),
         ("sweep", "Power sweep"),
+        ("cash", "Money"),
         ("checks", "Verification"),
         ("settings", "Settings"),
     ]
-    data = {"figures": {item.id: _plain(item) for item in drawn}}
+    data: dict[str, Any] = {"figures": {item.id: _plain(item) for item in drawn}}
+    if outlook is not None and bill is not None:
+        data["money"] = money.data(outlook, {entry.card: entry.series for entry in entries})
     return _whole(title, frame, links, sections, data, plotly)
 
 
@@ -139,6 +148,7 @@ _NO_SAMPLES = (
     "Keep them together to see rate, watts and clocks over time."
 )
 _NO_ROOF = "No row states an arithmetic intensity, so there is no roofline. The transformer workload writes it."
+_NO_PRICES = "No price file was given, so there is no money on this page."
 _NO_SWEEP = (
     "No card has rows at several power limits, so there is no frontier. Measure the same card at two limits or more."
 )

@@ -69,8 +69,15 @@ def table(
         )
         for row in rows
     ]
-    inner = el("table", el("caption", caption), el("thead", head), el("tbody", *body), class_=class_)
-    return el("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    inner = el("table", el("caption", el("span", caption)), el("thead", head), el("tbody", *body), class_=class_)
+    return el(
+        "div",
+        inner,
+        class_="scroll tall" if len(rows) > 14 else "scroll",
+        tabindex="0",
+        role="region",
+        aria_label=caption,
+    )
 
 
 def script_json(value: Any) -> Html:

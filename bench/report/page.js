@@ -63,7 +63,7 @@
 
   function layoutOf(view, box) {
     const plain = PLAIN[theme()], small = narrow(box);
-    const { legend_when_narrow: legendIfNarrow, throttle: _, rows, ...rest } = view.layout;
+    const { legend_when_narrow: legendIfNarrow, throttle: _, over: __, rows, ...rest } = view.layout;
     const size = small ? 11 : 13;
     const out = {
       ...rest,
@@ -123,7 +123,8 @@
     const figure = page.figures[id];
     if (!box || !figure) return;
     const chooser = document.querySelector(`[data-chooser="${id}"]`);
-    const view = figure.views[chooser ? Number(chooser.value) : 0];
+    const chosen = figure.views[chooser ? Number(chooser.value) : 0];
+    const view = id === "money" ? moneyView(chosen) : chosen;
     const layout = layoutOf(view, box);
     box.style.height = `${layout.height}px`;
     let data = view.data.map(trace);
@@ -149,6 +150,126 @@
     }
   });
 
+  // -- money: the formulas of bench/economics.py, in the same order of operations ---------------------------------------
+
+  const formula = {
+    miningRevenue: (i) => i.hashprice * i.hash_th_per_s * i.uptime * (1 - i.pool_fee) / 24000,
+    miningKwh: (i) => i.pue * (i.uptime * i.mine_kw + (1 - i.uptime) * i.idle_kw),
+    miningNet: (i) => formula.miningRevenue(i) - i.electricity * formula.miningKwh(i),
+    aiRevenue: (i) => i.rent * i.utilisation * (1 - i.market_fee),
+    aiKwh: (i) => i.pue * (i.utilisation * i.ai_kw + (1 - i.utilisation) * i.idle_kw),
+    aiNet: (i) => formula.aiRevenue(i) - i.electricity * formula.aiKwh(i) - i.ai_extra,
+    advantage: (i) => formula.aiNet(i) - formula.miningNet(i),
+    idleGain: (i) => {
+      const earned = i.hashprice * i.hash_th_per_s * (1 - i.pool_fee) / 24000;
+      return (1 - i.utilisation) * i.uptime * (earned - i.electricity * i.pue * (i.mine_kw - i.idle_kw));
+    },
+  };
+
+  // name → numerator and denominator; none where the denominator is 0
+  const breakEvens = {
+    rent: (i) => [formula.miningNet(i) + i.electricity * formula.aiKwh(i) + i.ai_extra, i.utilisation * (1 - i.market_fee)],
+    electricity: (i) => [
+      formula.aiRevenue(i) - i.ai_extra - formula.miningRevenue(i), formula.aiKwh(i) - formula.miningKwh(i),
+    ],
+    utilisation: (i) => [
+      formula.miningNet(i) + i.electricity * i.pue * i.idle_kw + i.ai_extra,
+      i.rent * (1 - i.market_fee) - i.electricity * i.pue * (i.ai_kw - i.idle_kw),
+    ],
+    hashprice: (i) => [
+      (formula.aiNet(i) + i.electricity * formula.miningKwh(i)) * 24000, i.hash_th_per_s * i.uptime * (1 - i.pool_fee),
+    ],
+    mining_power: (i) => [formula.miningRevenue(i), formula.miningKwh(i)],
+    ai_power: (i) => [formula.aiRevenue(i) - i.ai_extra, formula.aiKwh(i)],
+  };
+  const breakEven = (name, i) => { const [above, below] = breakEvens[name](i); return below ? above / below : null; };
+
+  const side = (i, revenue, kwh, net) => {
+    const energy = kwh(i), hourly = net(i);
+    return {
+      revenue_per_h: revenue(i), power_cost_per_h: i.electricity * energy, net_per_h: hourly,
+      net_per_mwh: energy ? hourly / energy * 1000 : NaN, net_per_year: hourly * 8760,
+    };
+  };
+  const miningSide = (i) => side(i, formula.miningRevenue, formula.miningKwh, formula.miningNet);
+  const aiSide = (i) => side(i, formula.aiRevenue, formula.aiKwh, formula.aiNet);
+
+  function written(value, decimals) {
+    if (value === null || !Number.isFinite(value)) return "–";
+    // a figure of which one digit at most would be left gets three decimals more
+    if (value !== 0 && Math.abs(value) < 10 ** (1 - decimals)) decimals += 3;
+    // toFixed rounds the exact number, as Python does; toLocaleString rounds its shortest decimal text
+    const [whole, rest] = value.toFixed(decimals).split(".");
+    const text = (whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest ? `.${rest}` : "")).replace("-", "−");
+    return /[1-9]/.test(text) ? text : text.replace("−", "");
+  }
+
+  const money = page.money;
+  let scenario = null;
+  const moneyCard = () => money.cards[Number(document.getElementById("money-card").value)];
+  const sliders = (field) => document.querySelectorAll(`[data-slider="${field}"]`);
+
+  function startMoney() {
+    scenario = { ...moneyCard().inputs };
+    for (const field of money.sliders) for (const input of sliders(field)) input.value = scenario[field];
+    tellMoney();
+  }
+
+  function tell(out, value, decimals) {
+    for (const cell of document.querySelectorAll(`[data-out="${out}"]`)) {
+      cell.textContent = written(value, decimals);
+      cell.dataset.value = value === null ? "" : String(value);
+    }
+  }
+
+  function tellMoney() {
+    const shared = Object.fromEntries(["electricity", "hashprice"].map((field) => [field, scenario[field]]));
+    const found = { mining: miningSide(scenario), ai: aiSide(scenario), asic: miningSide({ ...money.asic.inputs, ...shared }) };
+    for (const [use, values] of Object.entries(found)) {
+      for (const [key, value] of Object.entries(values)) tell(`${use}.${key}`, value, money.decimals[key]);
+    }
+    for (const name of Object.keys(breakEvens)) tell(`break_even.${name}`, breakEven(name, scenario), money.decimals[name]);
+    const gap = formula.advantage(scenario), gain = formula.idleGain(scenario), unit = `${money.currency}/h`;
+    const [winner, loser] = gap > 0 ? ["Renting out for AI", "mining"] : ["Mining", "renting out for AI"];
+    document.getElementById("money-verdict").textContent = gap === 0
+      ? "At these prices both uses earn the same."
+      : `${winner} nets ${written(Math.abs(gap), 4)} ${unit} more than ${loser}.`;
+    document.getElementById("money-idle").textContent = gain > 0
+      ? `Mining in the hours that are not rented adds ${written(gain, 4)} ${unit}.`
+      : `Mining in the hours that are not rented loses ${written(Math.abs(gain), 4)} ${unit}: leave the card idle.`;
+  }
+
+  function moneyTraces(view) {
+    const field = view.layout.over;
+    const [slider] = sliders(field);
+    const low = Number(slider.min), high = Number(slider.max), xs = [];
+    for (let step = 0; step <= 60; step += 1) xs.push(low + (high - low) * step / 60);
+    const series = moneyCard().series;
+    const line = (name, net, dash) => ({
+      series, type: "scatter", mode: "lines", name, x: xs, y: xs.map((x) => net({ ...scenario, [field]: x })),
+      line: { dash, width: 2.5 }, hovertemplate: `${name}: %{y:.4f} ${money.currency}/h at %{x:.4g}<extra></extra>`,
+    });
+    const traces = [line("mining", formula.miningNet, "solid"), line("AI, rented out", formula.aiNet, "dash")];
+    const even = breakEven(field, scenario);
+    if (even !== null && even >= low && even <= high) {
+      traces.push({
+        series, type: "scatter", mode: "markers", name: `break-even at ${written(even, money.decimals[field])}`,
+        x: [even], y: [formula.miningNet({ ...scenario, [field]: even })], marker: { symbol: "diamond", size: 13 },
+        hovertemplate: "%{x:.4g}<extra>break-even</extra>",
+      });
+    }
+    return traces;
+  }
+
+  function moneyView(view) {
+    const x = scenario[view.layout.over];
+    const now = {
+      series: "limit", type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { width: 1.5, dash: "dot" },
+      label: { text: "now", textposition: "end", textangle: 0, xanchor: "left", yanchor: "top", font: { size: 11 } },
+    };
+    return { ...view, data: moneyTraces(view), layout: { ...view.layout, shapes: [now] } };
+  }
+
   // -- controls ------------------------------------------------------------------------------------------------------
 
   button.addEventListener("click", () => {
@@ -168,6 +289,25 @@
         format: "png", scale: 2, width: box.clientWidth, height: box.clientHeight, filename: `bitwatt-${saver.dataset.png}`,
       });
     });
+  }
+  if (money) {
+    let waiting = false;
+    for (const field of money.sliders) {
+      for (const input of sliders(field)) {
+        input.addEventListener("input", () => {
+          if (input.value === "" || !Number.isFinite(Number(input.value))) return;
+          scenario[field] = Number(input.value);
+          for (const other of sliders(field)) if (other !== input) other.value = input.value;
+          tellMoney();
+          // figures change at once; the plot at most once a frame
+          if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; draw("money"); }); }
+        });
+      }
+    }
+    const again = () => { startMoney(); draw("money"); };
+    document.getElementById("money-card").addEventListener("change", again);
+    document.getElementById("money-reset").addEventListener("click", again);
+    startMoney();
   }
   const spoken = document.getElementById("only-spoken");
   if (spoken) spoken.addEventListener("change", () => document.getElementById("checks-table").classList.toggle("only", spoken.checked));
