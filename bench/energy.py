@@ -33,6 +33,7 @@ UNKNOWN_DUTY = 0.25
 """The worst published share of time during which a sensor looks."""
 LAST_DIGIT_STEPS_W = (1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001)
 """Steps in which power readings come, coarsest first."""
+LEAST_READINGS = 5
 NORMAL_95 = 1.96
 INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
 """Clocks-event reasons under which a window does not show what the card can do. A software power cap is normal."""
@@ -188,15 +189,25 @@ def _look_behind_s(sensor: Sensor) -> float:
 
 
 def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
-    """Mean watts over the ticks within EDGE_S of the first one given, and the 95% spread of single steps."""
+    """Mean watts over the ticks within EDGE_S of the first one given, and by how much power near it departs from
+    that (95%): its drift, and the scatter of single steps beyond what the ticks' own moments explain.
+    """
     origin = inside[0]
     near = [tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= EDGE_S * 1e9]
     if len(near) < 2:
         near = list(inside[:2])
-    mean_w = (near[-1].counter_j - origin.counter_j) / ((near[-1].t_ns - origin.t_ns) / 1e9)
-    half = near[: max(2, len(near) // 2 + 1)]
-    early_w = (half[-1].counter_j - origin.counter_j) / ((half[-1].t_ns - origin.t_ns) / 1e9)
-    return mean_w, 2 * abs(early_w - mean_w)
+    mean_w = _step_w(origin, near[-1])
+    drift_w = 2 * abs(_step_w(origin, near[len(near) // 2]) - mean_w)
+    squares = 0.0
+    for earlier, later in pairwise(near):
+        moments = math.hypot(earlier.half_ns, later.half_ns) / math.sqrt(3) / abs(later.t_ns - earlier.t_ns)
+        squares += max(0.0, (_step_w(earlier, later) - mean_w) ** 2 - (mean_w * moments) ** 2)
+    return mean_w, math.hypot(drift_w, NORMAL_95 * math.sqrt(squares / (len(near) - 1)))
+
+
+def _step_w(one: Tick, other: Tick) -> float:
+    """Mean watts between two ticks."""
+    return (other.counter_j - one.counter_j) / ((other.t_ns - one.t_ns) / 1e9)
 
 
 def _part_time_j(samples: Sequence[Sample], window: Window, sensor: Sensor, inside: Sequence[Tick]) -> float:
@@ -208,10 +219,7 @@ def _part_time_j(samples: Sequence[Sample], window: Window, sensor: Sensor, insi
     if sensor.power_field is not None:
         return _look_j(samples, window, sensor)
     duty = UNKNOWN_DUTY if sensor.duty is None else sensor.duty
-    steps = [
-        (later.counter_j - earlier.counter_j) / ((later.t_ns - earlier.t_ns) / 1e9)
-        for earlier, later in pairwise(inside)
-    ]
+    steps = [_step_w(earlier, later) for earlier, later in pairwise(inside)]
     return NORMAL_95 * _neighbour_scatter(steps) * math.sqrt(max(0.0, 1 - duty) / len(steps)) * window.seconds
 
 
@@ -224,7 +232,12 @@ def _look_j(samples: Sequence[Sample], window: Window, sensor: Sensor) -> float:
     """
     period_s = sensor.power_period_s or sensor.poll_s or 0.1
     looks = max(2, round(window.seconds / max(period_s, sensor.poll_s or 0.0)))
-    readings = [sample.power_w for sample in _within(samples, window) if sample.power_w is not None]
+    # a reading that still tells of the time before the window would show its beginning as scatter
+    begin_ns = window.start_ns + (sensor.lag_s + period_s / 2) * 1e9
+    told = [sample for sample in _within(samples, window) if sample.power_w is not None]
+    readings = [sample.power_w for sample in told if sample.t_ns >= begin_ns and sample.power_w is not None]
+    if len(readings) < LEAST_READINGS:
+        readings = [sample.power_w for sample in told if sample.power_w is not None]
     # several polls see one update: those repeats are no news, but a true repeat is a look without a difference
     squares = math.fsum((later - earlier) ** 2 for earlier, later in pairwise(readings))
     scatter_w = math.sqrt(squares / (2 * (looks - 1)))

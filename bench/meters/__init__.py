@@ -61,7 +61,7 @@ def open_meter(spec: str, device: Device, *, poll_s: float = POLL_S, calibration
 def _open(source: str, detail: str, device: Device, poll_s: float, spec: str | None = None) -> Meter:
     match source:
         case "nvml" | "amd" | "mthreads":
-            return SampledMeter(source, _card(source, detail, device), poll_s)
+            return SampledMeter(source, card_arguments(source, detail, device), poll_s)
         case "rapl" if not detail:
             return SampledMeter("rapl", {}, poll_s)
         case "command":
@@ -79,8 +79,8 @@ def _open(source: str, detail: str, device: Device, poll_s: float, spec: str | N
     raise BenchError(f"there is no power source named {spec!r}", f"choose from {SPECS}")
 
 
-def _card(source: str, detail: str, device: Device) -> dict[str, object]:
-    """How the sampler finds its card: as named, else the device's own, else the only one."""
+def card_arguments(source: str, detail: str, device: Device) -> dict[str, object]:
+    """How a child process finds its card: as ``detail`` names it, else the device's own, else the only one."""
     arguments: dict[str, object] = {} if source == "mthreads" else {"own_pid": os.getpid()}
     if detail.isdecimal() and len(detail) <= INDEX_DIGITS:
         arguments["index"] = int(detail)

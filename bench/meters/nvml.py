@@ -82,7 +82,8 @@ def _or_none(call: Callable[..., Any], *arguments: object) -> Any:
         return None
 
 
-def _initialise() -> None:
+def initialise() -> None:
+    """Start NVML. Raises :class:`BenchError` where that fails."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -96,8 +97,12 @@ def _plain(uuid: str) -> str:
     return uuid.lower().removeprefix("gpu-")
 
 
-def _find(uuid: str | None, pci_bus_id: str | None, index: int | None) -> tuple[Any, str]:
-    """The NVML handle and UUID of one card. CUDA and NVML number cards differently, so the UUID decides."""
+def find(uuid: str | None, pci_bus_id: str | None, index: int | None) -> tuple[Any, str]:
+    """Find one card: gives its NVML handle and UUID. CUDA and NVML number cards differently, so the UUID decides.
+
+    Raises:
+        BenchError: it is a MIG slice, or no single card matches.
+    """
     count = pynvml.nvmlDeviceGetCount()
     handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
     uuids = [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
@@ -399,9 +404,9 @@ def open_reader(
     Raises:
         BenchError: NVML does not start, no single card matches, or the card has no readable power.
     """
-    _initialise()
+    initialise()
     try:
-        handle, known_uuid = _find(uuid, pci_bus_id, index)
+        handle, known_uuid = find(uuid, pci_bus_id, index)
         reader = NvmlReader(handle, known_uuid)
     except pynvml.NVMLError as error:
         raise BenchError(f"NVML failed ({error})", "check nvidia-smi, or run with --meter none") from None
