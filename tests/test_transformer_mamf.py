@@ -28,7 +28,7 @@ def one_thread(monkeypatch):
 
 
 class Model:
-    """A device whose rates are known: it fills with size, loses to half-empty tiles, and falls off, over a factor of eight, past its cache."""
+    """A device whose rates are known: it fills with size, loses to half-empty tiles, and slows beyond its cache."""
 
     def __init__(self, tile=(128, 256, 64), units=132, fill=1024, cliff=1.0, noise=0.0, seconds=0.1):
         self.tile, self.units, self.fill, self.cliff, self.noise = tile, units, fill, cliff, noise

@@ -176,9 +176,9 @@ def search(
 
 
 def _descend(grid: Grid, attempt: Attempt, found: dict[Point, Trial]) -> None:
-    """A coarse grid; then all m × n at the two best k, and all k for the best of those; then the best points' neighbours.
+    """A coarse grid; then all m × n at the two best k, and all k for the best of those; then the best's neighbours.
 
-    Tiles and waves make the rate rough in m and n, while in k it is smooth: so m and n are searched finely and together.
+    Tiles and waves make the rate rough in m and n, while in k it is smooth: m and n are searched finely and together.
     """
 
     def ranked() -> list[Point]:

@@ -1,7 +1,8 @@
 """Speed of every transformer phase, beside the same torch calls in a bare loop.
 
 Run with ``make microbench``. Each pair runs interleaved (harness, bare, bare, harness), and ``harness_over_bare`` in
-the extra info is the ratio of the two rates by median; at 0.98 or more the harness costs nothing that matters.
+the extra info is the ratio of the two rates at the lower quartile of their times, which other work on the machine
+touches least. At 0.98 or more the harness costs nothing that matters.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bench.model import Device, Variant
 from bench.workloads import load
 
 CPU = Device("cpu", 0, "a CPU", cores=2, arch="x86_64")
-ROUNDS = 7
+PAIR_S = 6.0
 
 
 def seconds(run) -> float:
@@ -26,19 +27,25 @@ def seconds(run) -> float:
     return time.perf_counter() - start
 
 
+def lower_quartile(times: list[float]) -> float:
+    return statistics.quantiles(times, n=4)[0]
+
+
 def compare(benchmark, job, bare, quanta):
     """Time the harness under the fixture, and the pair interleaved beside it."""
     assert job.verify().ok
     bare(quanta)
     harness_s, bare_s = [], []
-    for _ in range(ROUNDS):
+    end = time.perf_counter() + PAIR_S
+    while time.perf_counter() < end or len(harness_s) < 8:
         harness_s.append(seconds(lambda: job.launch(quanta)))
         bare_s += [seconds(lambda: bare(quanta)), seconds(lambda: bare(quanta))]
         harness_s.append(seconds(lambda: job.launch(quanta)))
     benchmark.pedantic(job.launch, args=(quanta,), rounds=5, warmup_rounds=1)
-    benchmark.extra_info["harness_over_bare"] = statistics.median(bare_s) / statistics.median(harness_s)
-    benchmark.extra_info["best_over_best"] = min(bare_s) / min(harness_s)
-    benchmark.extra_info["tflops"] = job.facts.work_per_quantum * quanta / min(harness_s) / 1e12
+    benchmark.extra_info["harness_over_bare"] = lower_quartile(bare_s) / lower_quartile(harness_s)
+    benchmark.extra_info["median_over_median"] = statistics.median(bare_s) / statistics.median(harness_s)
+    benchmark.extra_info["pairs"] = len(bare_s)
+    benchmark.extra_info["tflops"] = job.facts.work_per_quantum * quanta / lower_quartile(harness_s) / 1e12
     job.audit()
     job.close()
 
@@ -49,7 +56,7 @@ def build(phase, shape, dtype, batch, seq):
 
 @pytest.mark.parametrize(
     ("shape", "dtype", "seq", "quanta"),
-    [("tiny", "fp32", 256, 8), ("tiny", "bf16", 256, 16), ("llama3-8b", "bf16", 128, 1)],
+    [("tiny", "fp32", 256, 2), ("tiny", "bf16", 256, 4), ("llama3-8b", "bf16", 128, 1)],
 )
 def test_gemm(benchmark, shape, dtype, seq, quanta):
     job = build("gemm", shape, dtype, 1, seq)
@@ -115,10 +122,10 @@ def bare_block(blocks, decode):
 @pytest.mark.parametrize(
     ("phase", "shape", "dtype", "batch", "seq", "quanta"),
     [
-        ("prefill", "tiny", "fp32", 1, 256, 8),
+        ("prefill", "tiny", "fp32", 1, 256, 2),
         ("prefill", "llama3-8b", "bf16", 1, 128, 1),
-        ("decode", "tiny", "fp32", 4, 256, 64),
-        ("decode", "llama3-8b", "bf16", 1, 1024, 8),
+        ("decode", "tiny", "fp32", 4, 256, 16),
+        ("decode", "llama3-8b", "bf16", 1, 1024, 2),
     ],
 )
 def test_block(benchmark, phase, shape, dtype, batch, seq, quanta):
@@ -168,4 +175,4 @@ def test_train(benchmark):
         for turn_index in range(count):
             step(blocks[turn_index % len(blocks)])
 
-    compare(benchmark, job, bare, 4)
+    compare(benchmark, job, bare, 1)
