@@ -54,7 +54,7 @@ sass: setup-dev ## clocks per hash that the CUDA kernels' machine code allows, f
 	$(BIN)/python -m bench.sass $(ARGS)
 
 results: setup ## write results/README.md anew from the CSVs there
-	$(BITWATT) results --write results
+	$(BITWATT) results readme results
 
 wheel: setup-dev ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

@@ -490,16 +490,20 @@ def report_command(
         typer.Option(help="Lay published figures beneath: 'measured' (of the cards at hand), card names, or 'all'."),
     ] = None,
     png: Annotated[Path | None, typer.Option(help="Also write each plot as a picture into this folder.")] = None,
-    title: Annotated[str | None, typer.Option(help="The page's heading.")] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="Your prices (TOML) for the money section; default: the dated example.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="The page's heading.")] = "What each watt does",
 ) -> None:
     """Write one self-contained page: works offline and on a phone, asks nothing of any network."""
-    from bench import compare, report, store
+    from bench import compare, economics, report, store
 
     frame = store.read(files)
+    outlook = economics.evaluate(economics.cards(frame), economics.read_prices(prices or economics.example_path()))
     result = _laid(compare.compare(frame, baseline=baseline), published)
     beside = [store.sidecar_path(path) for path in store.expand(files)]
     sidecars = [store.read_sidecar(path) for path in beside if path.exists()]
-    html = report.render(frame, result, sidecars, **({"title": title} if title else {}))
+    html = report.render(frame, result, sidecars, outlook=outlook, title=title)
     store.write_atomically(output, html)
     _streams.err.print(f"wrote {output}")
     if png is not None:
@@ -514,6 +518,98 @@ def _laid(result: Result, published: str | None) -> Result:
     if published is None:
         return result
     return known.lay(result, () if published == "measured" else _names(published))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# economics
+
+
+@app.command("economics")
+def economics_command(
+    files: Annotated[list[Path] | None, typer.Argument(help="Result CSVs, or folders of them.")] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="Your prices (TOML); default: the dated example that comes with bitwatt.")
+    ] = None,
+    ai: Annotated[
+        str | None, typer.Option(help="Words of the AI task to bill, such as 'decode' or 'llama3-8b bf16'.")
+    ] = None,
+    site_mw: Annotated[float | None, typer.Option(help="Megawatts at the site's meter.")] = None,
+    print_prices: Annotated[bool, typer.Option("--print-prices", help="Print the price file to start from.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="A line per figure.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables in Markdown.")] = False,
+) -> None:
+    """Money: each card as a miner and as an AI card, break-evens, and a site full of either."""
+    from bench import economics, render, store
+
+    layout = _layout(json, csv, markdown)
+    source = prices or economics.example_path()
+    if print_prices:
+        _print(source.read_text(encoding="utf-8"))
+        return
+    known = economics.read_prices(source)
+    if prices is None:
+        _warn(f"these are the example prices of {known.as_of}; give your own with --prices (start from --print-prices)")
+    cards = economics.cards(store.read(files or [], economics.COLUMNS), ai)
+    outlook = economics.evaluate(cards, known, site_mw)
+    match layout:
+        case Layout.JSON:
+            _print(render.economics_json(outlook))
+        case Layout.CSV:
+            _print(render.economics_csv(outlook))
+        case Layout.MARKDOWN:
+            _print(render.economics_markdown(outlook))
+        case Layout.TABLE:
+            for table in render.economics_tables(outlook):
+                _print(table)
+            # Part of the result, not talk: without the ASIC's sentence the table misleads.
+            for note in economics.notes(outlook):
+                _print(note)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# results
+
+_results = typer.Typer(no_args_is_help=True, help="The collection under results/: check a file, list what is there.")
+app.add_typer(_results, name="results")
+
+
+@_results.command("check")
+def results_check_command(
+    files: Annotated[list[Path], typer.Argument(help="CSVs that are to join the collection.")],
+) -> None:
+    """Tell what keeps a CSV out of the collection, or the name it gets there."""
+    from bench import results, verify
+
+    for path in files:
+        found = results.check(path)
+        verdict = verify.verify([path])
+        if verdict.findings:
+            raise BenchError(
+                str(verdict.findings[0]), "a file must not be edited; measure again", exit_code=EXIT_INVALID
+            )
+        _print(f"{path}: {found.rows} rows may join as {results.CARDS}/{found.name}")
+        for note in found.notes:
+            _streams.err.print(Text(f"note: {note}"))
+
+
+@_results.command("readme")
+def results_readme_command(
+    folder: Annotated[Path, typer.Argument(help="The collection.")] = Path("results"),
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether it is up to date (exit code 1).")] = False,
+) -> None:
+    """Write the collection's README anew from the CSVs there."""
+    from bench import results, store
+
+    path = folder / "README.md"
+    text = results.readme(folder)
+    if check:
+        if path.read_text(encoding="utf-8") != text:
+            _streams.err.print(f"{path} is not what the files there give: run `make results`.")
+            raise typer.Exit(EXIT_REGRESSION)
+        return
+    store.write_atomically(path, text)
+    _streams.err.print(f"wrote {path}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
