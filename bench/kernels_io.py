@@ -48,6 +48,7 @@ X86_ISA_FLAGS: dict[str, tuple[str, ...]] = {
     "avx2": ("-mavx2", *IN_ORDER),
     # Legacy encodings only: SHA instructions have no VEX form, and a dirty zmm upper half makes legacy ones crawl.
     "shani": ("-msse4.1", "-msha", "-mno-avx", *IN_ORDER),
+    "shanivl": ("-msse4.1", "-msha", "-mavx512f", "-mavx512vl", "-mprefer-vector-width=128", *IN_ORDER),
     "sse2": (),
     "generic": (),
 }

@@ -117,7 +117,7 @@ def test_declarations_leave_out_the_preprocessor():
 @pytest.mark.parametrize(
     ("machine", "isas"),
     [
-        ("x86_64", {"avx512", "avx2", "shani", "sse2", "generic"}),
+        ("x86_64", {"avx512", "avx2", "shani", "shanivl", "sse2", "generic"}),
         ("aarch64", {"neon", "armv8", "generic"}),
         ("arm64", {"neon", "armv8", "generic"}),
         ("riscv64", {"generic"}),
