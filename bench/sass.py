@@ -5,7 +5,8 @@ The source is compiled by NVRTC (PyPI: nvidia-cuda-nvrtc) and disassembled by nv
 Model, per multiprocessor and clock: 64 lanes of integer logic, shift, comparison and add; 64 lanes of integer
 multiply-add beside them; 128 lanes issued (CUDA C++ Programming Guide, table of arithmetic throughput). A wide or high
 product takes two turns of the multiply-add lanes. The bound counts every instruction of the kernel once, so it is the
-clocks of one hash where a thread does one. sm_120 runs some integer instructions on both halves: its row is a count.
+clocks of one hash where a thread does one; memory is left out. sm_120 runs some integer instructions on both halves:
+its row is a count.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bench.model import EXIT_USAGE, BenchError
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 """Compute capabilities, times ten, that the kernels are compiled for in CI."""
 SHA256D_VARIANTS = (0, 1, 2, 3, 4)
+SCRYPT_WIDES = (0, 1)
 
 ALU_LANES = FMA_LANES = 64
 ISSUE_LANES = 128
@@ -39,7 +41,13 @@ OTHER_INSTRUCTIONS = frozenset(
 """Control, special registers, constants and memory: none of the two integer pipes."""
 
 INSTRUCTION = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+\{?\s*(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_]*)((?:\.\w+)*)")
+LABEL = re.compile(r"^\s*(\.L_\w+):")
+LABEL_USE = re.compile(r"(\.L_\w+)")
 SECTION = re.compile(r"^\s*\.section\s+\.text\.([^,\s]+)")
+
+
+Instruction = tuple[str, str, str]
+"""Name, modifiers with their dots, operands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class Bound:
     registers: int
     spill_bytes: int
     code_bytes: int
+    quads: int = 0
+    """Of ``other``, loads and stores of 16 bytes a lane."""
 
     @property
     def total(self) -> int:
@@ -82,17 +92,30 @@ def bound(cubin: Cubin, entry: str) -> Bound:
     Raises:
         BenchError: there is no such kernel in it, or it cannot be disassembled.
     """
-    counts = {"alu": 0, "fma": 0, "wide": 0, "uniform": 0, "other": 0}
-    for name, modifiers in instructions(disassemble(cubin.image), entry):
-        pipe = pipe_of(name)
-        counts[pipe] += 1
-        if pipe == "fma" and (".WIDE" in modifiers or ".HI" in modifiers):
-            counts["wide"] += 1
-    listed = sum(counts.values()) - counts["wide"]
+    listed = list(instructions(disassemble(cubin.image), entry))
     if not listed:
         raise BenchError(f"there is no kernel named {entry} in the machine code", "check the entry's name")
+    return _count(cubin, entry, listed)
+
+
+def loop_bounds(cubin: Cubin, entry: str) -> list[Bound]:
+    """The same for the body of each innermost loop of ``entry``, in the order of the code.
+
+    Raises:
+        BenchError: as :func:`bound`.
+    """
+    return [_count(cubin, entry, body) for body in innermost_loops(disassemble(cubin.image), entry)]
+
+
+def _count(cubin: Cubin, entry: str, listed: Sequence[Instruction]) -> Bound:
+    counts = {"alu": 0, "fma": 0, "wide": 0, "uniform": 0, "other": 0, "quads": 0}
+    for name, modifiers, _ in listed:
+        pipe = pipe_of(name)
+        counts[pipe] += 1
+        counts["wide"] += pipe == "fma" and (".WIDE" in modifiers or ".HI" in modifiers)
+        counts["quads"] += name in ("LDG", "STG") and ".128" in modifiers
     registers, spill_bytes = resources(cubin.log, entry)
-    return Bound(arch=cubin.arch, registers=registers, spill_bytes=spill_bytes, code_bytes=16 * listed, **counts)
+    return Bound(arch=cubin.arch, registers=registers, spill_bytes=spill_bytes, code_bytes=16 * len(listed), **counts)
 
 
 def pipe_of(name: str) -> str:
@@ -104,8 +127,31 @@ def pipe_of(name: str) -> str:
     return "fma" if name in FMA_INSTRUCTIONS else "alu"
 
 
-def instructions(listing: str, entry: str) -> Iterator[tuple[str, str]]:
-    """``(name, modifiers)`` of each instruction of one kernel in nvdisasm's listing."""
+def instructions(listing: str, entry: str) -> Iterator[Instruction]:
+    """Each instruction of one kernel in nvdisasm's listing."""
+    return (item for item in _lines(listing, entry) if not isinstance(item, str))
+
+
+def innermost_loops(listing: str, entry: str) -> list[list[Instruction]]:
+    """Bodies of the loops that hold no other loop: from a label to a branch back to it."""
+    listed: list[Instruction] = []
+    labels: dict[str, int] = {}
+    for item in _lines(listing, entry):
+        if isinstance(item, str):
+            labels[item] = len(listed)
+        else:
+            listed.append(item)
+    spans = [
+        (labels[target[1]], place + 1)
+        for place, (name, _, operands) in enumerate(listed)
+        if name == "BRA" and (target := LABEL_USE.search(operands)) and labels.get(target[1], place + 1) <= place
+    ]
+    inner = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
+    return [listed[first:end] for first, end in inner]
+
+
+def _lines(listing: str, entry: str) -> Iterator[Instruction | str]:
+    """Instructions and labels of one kernel, in order."""
     inside = False
     for line in listing.splitlines():
         section = SECTION.match(line)
@@ -114,7 +160,9 @@ def instructions(listing: str, entry: str) -> Iterator[tuple[str, str]]:
         elif line.split()[:1] == [".section"]:
             inside = False
         elif inside and (found := INSTRUCTION.match(line)):
-            yield found.group(1), found.group(2)
+            yield found.group(1), found.group(2), line[found.end() :]
+        elif inside and (label := LABEL.match(line)):
+            yield label.group(1)
 
 
 def resources(log: str, entry: str) -> tuple[int, int]:
@@ -263,24 +311,61 @@ def sha256d(arch: int, variant: int, *, nonces_per_thread: int = 1) -> Bound:
     return bound(cubin, "sha256d_scan")
 
 
+def scrypt(arch: int, wide: int) -> tuple[Bound, Bound]:
+    """The two loops of ``scrypt.cu`` that make up its work, of 1024 steps each: filling the scratchpad and mixing.
+
+    Args:
+        arch: compute capability times ten.
+        wide: SCRYPT_WIDE of the kernel's text. Every row is stored (SCRYPT_GAP = 1).
+
+    Raises:
+        BenchError: as :func:`bound`, or the machine code does not have the two loops.
+    """
+    cubin = compile_cubin(
+        kernels_io.source("scrypt.cu"),
+        arch,
+        defines={"SCRYPT_GAP": 1, "SCRYPT_WIDE": wide},
+        headers={"sha256d.h": kernels_io.source("sha256d.h")},
+    )
+    # A row is eight quads; no other loop of the kernel moves one.
+    found = [loop for loop in loop_bounds(cubin, "scrypt_scan") if loop.quads == 8]
+    if len(found) != 2:
+        raise BenchError(
+            f"{len(found)} loops move a row of the scratchpad, not 2", "read the listing: the kernel changed"
+        )
+    return found[0], found[1]
+
+
 def main() -> int:
     """Print the table of every architecture and variant."""
-    arches = tuple(int(word) for word in sys.argv[1:]) or ARCHITECTURES
-    print("sha256d_scan, one nonce a thread; clocks per hash and multiprocessor, from the machine code alone")
-    print("arch    variant  clocks   alu   fma  wide  total  registers  spills")
     try:
+        arches = tuple(int(word) for word in sys.argv[1:]) or ARCHITECTURES
+    except ValueError:
+        print("usage: python -m bench.sass [75 80 86 …]", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        print("sha256d_scan, one nonce a thread: clocks per hash and multiprocessor, from the machine code alone")
+        print("arch    variant  clocks   alu   fma  wide  total  registers  spills")
         for arch in arches:
             for variant in SHA256D_VARIANTS:
-                b = sha256d(arch, variant)
-                print(
-                    f"sm_{arch:<5}{variant:>7}{b.clocks:>8.2f}{b.alu:>6}{b.fma:>6}{b.wide:>6}{b.total:>7}"
-                    f"{b.registers:>11}{b.spill_bytes:>8}",
-                    flush=True,
-                )
+                print(_row(arch, variant, sha256d(arch, variant)), flush=True)
+        print("\nscrypt_scan, its two loops: clocks per step and multiprocessor; a hash is 1024 of each, and 256 KiB")
+        print("arch       loop  clocks   alu   fma  wide  total  registers  spills")
+        for arch in arches:
+            for wide in SCRYPT_WIDES:
+                for name, loop in zip(("fill", "mix"), scrypt(arch, wide), strict=True):
+                    print(_row(arch, f"{name}/{wide}", loop), flush=True)
     except BenchError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     return 0
+
+
+def _row(arch: int, name: int | str, b: Bound) -> str:
+    return (
+        f"sm_{arch:<5}{name:>7}{b.clocks:>8.2f}{b.alu:>6}{b.fma:>6}{b.wide:>6}{b.total:>7}"
+        f"{b.registers:>11}{b.spill_bytes:>8}"
+    )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,22 @@ mine:
 	.section	.nv.info,"",@"SHT_CUDA_INFO"
         /*0090*/                   IADD3 R0, R1, R2, RZ ;
 """
+LOOPS = """
+	.section	.text.mine,"ax",@progbits
+.L_x_0:
+        /*0000*/                   IADD3 R0, R1, R2, RZ ;
+.L_x_1:
+        /*0010*/                   IMAD R2, R0, R3, UR6 ;
+        /*0020*/                   STG.E.128 desc[UR10][R42.64], R36 ;
+        /*0030*/               @P0 BRA `(.L_x_1) ;
+        /*0040*/               @P1 BRA `(.L_x_2) ;
+        /*0050*/                   SHF.R.W.U32 R6, R2, 0x6, R2 ;
+        /*0060*/                   BRA `(.L_x_0) ;
+.L_x_2:
+        /*0070*/                   EXIT ;
+.L_x_3:
+        /*0080*/                   BRA `(.L_x_3);
+"""
 LOG = """ptxas info    : Compiling entry function 'other' for 'sm_90'
     0 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads
 ptxas info    : Used 99 registers, used 0 barriers
@@ -101,14 +117,41 @@ def test_a_worse_kernel_is_rejected(right: str, wrong: str) -> None:
     assert not check(worse, CEILINGS["clocks"]["90"]["1"]), worse
 
 
+def test_a_loop_is_what_a_branch_returns_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outer loop is left out, and so is the branch to itself that ends each kernel's code."""
+    monkeypatch.setattr(sass, "disassemble", lambda image: LOOPS)
+    inner, trap = sass.loop_bounds(sass.Cubin(90, b"", LOG), "mine")
+    assert (inner.total, inner.fma, inner.quads, inner.alu) == (3, 1, 1, 0)
+    assert (trap.total, trap.quads) == (1, 0)
+
+
+@pytest.mark.parametrize("wide", [0, 1])
+def test_the_loops_of_scrypt_do_not_rise(wide: int) -> None:
+    for loop, ceiling in zip(sass.scrypt(90, wide), CEILINGS["scrypt_90"][str(wide)], strict=True):
+        assert loop.spill_bytes == 0
+        assert ceiling - 0.2 < loop.clocks <= ceiling
+
+
+def test_a_changed_scratchpad_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows stored four bytes at a time leave no loop of eight quads."""
+    read = sass.kernels_io.source
+    slow = "*(volatile u32 *)&row[i].x = quad.x;"
+    monkeypatch.setattr(sass.kernels_io, "source", lambda name: read(name).replace("row[i] = quad;", slow))
+    with pytest.raises(BenchError, match="loops move a row"):
+        sass.scrypt(90, 0)
+
+
 def test_command_prints_a_row_for_each_variant(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["bench.sass", "90"])
+    loops = sass.scrypt(90, 1)
+    monkeypatch.setattr(sass, "scrypt", lambda arch, wide: loops)
     monkeypatch.setattr(sass, "sha256d", lambda arch, variant: sass.bound(cubin(arch, variant), "sha256d_scan"))
     assert sass.main() == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("sm_")]
-    assert [(row[0], row[1]) for row in rows] == [("sm_90", str(variant)) for variant in sass.SHA256D_VARIANTS]
+    labels = [*map(str, sass.SHA256D_VARIANTS), "fill/0", "mix/0", "fill/1", "mix/1"]
+    assert [(row[0], row[1]) for row in rows] == [("sm_90", label) for label in labels]
     assert float(rows[1][2]) == pytest.approx(sass.bound(cubin(90, 1), "sha256d_scan").clocks, abs=0.01)
 
 
@@ -116,8 +159,9 @@ def test_the_table_is_of_one_hash_a_thread() -> None:
     assert sass.sha256d(90, 3) == sass.bound(cubin(90, 3), "sha256d_scan")
 
 
-def test_command_refuses_an_unknown_architecture() -> None:
-    run = subprocess.run([sys.executable, "-m", "bench.sass", "13"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(("word", "said"), [("13", "sm_13"), ("hopper", "usage")])
+def test_command_refuses_an_unknown_architecture(word: str, said: str) -> None:
+    run = subprocess.run([sys.executable, "-m", "bench.sass", word], capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert "sm_13" in run.stderr
+    assert said in run.stderr
     assert "Traceback" not in run.stderr

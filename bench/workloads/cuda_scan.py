@@ -6,10 +6,13 @@ allocates nothing; any number may be in flight.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from bench import kernels_io
@@ -325,6 +328,7 @@ def import_cupy(device: Device) -> Any:
     Raises:
         BenchError: it is not installed or does not load.
     """
+    _load_wheels_nvrtc()
     try:
         import cupy
     except ImportError as error:
@@ -333,6 +337,15 @@ def import_cupy(device: Device) -> Any:
             f"run: pip install {_extra(device)!r}",
         ) from error
     return cupy
+
+
+def _load_wheels_nvrtc() -> None:
+    """Load the NVRTC of torch's wheels, so that CuPy finds it by its name where no toolkit is installed."""
+    for root in filter(None, sys.path):
+        for path in sorted(Path(root).glob("nvidia/*/lib/libnvrtc.so.1[0-9]")):
+            # One that does not load (a wheel for another CUDA) is none; CuPy then says what it misses.
+            with suppress(OSError):
+                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
 
 def whole_source(name: str) -> str:

@@ -1,0 +1,52 @@
+"""The CUDA engines on a real card: skipped where there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.model import Device
+from bench.workloads import scrypt_cuda, sha256d_cuda
+from bench.workloads.cuda_scan import CudaScan
+from bench.workloads.scan import Algorithm, ScanJob
+from bench.workloads.sha256d import ALGORITHM
+
+SCRYPT = Algorithm(name="scrypt", known=(), known_bits=1, known_span=1, check_counts=((1, 257), (3, 1021)))
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    pytest.importorskip("cupy", reason="CuPy is not installed")
+    from bench import devices
+
+    found = [device for device in devices.accelerators() if device.kind == "cuda"]
+    if not found:
+        pytest.skip("there is no CUDA device")
+    return found[0]
+
+
+def prove(engine: CudaScan, algorithm: Algorithm) -> None:
+    """Verify, then hash a few quanta and judge them by their shares."""
+    job = ScanJob(engine, algorithm, seed=11)
+    verified = job.verify()
+    assert verified.ok, verified.reasons
+    for _ in range(3):
+        job.launch(4)
+    audit = job.audit()
+    assert audit.ok, audit.reasons
+    job.close()
+
+
+@pytest.mark.parametrize("variant", sha256d_cuda.VARIANTS)
+def test_sha256d(device: Device, variant: int) -> None:
+    prove(sha256d_cuda.open_engine(device, {"variant": variant}), ALGORITHM)
+
+
+@pytest.mark.parametrize("variant", range(len(scrypt_cuda.GAPS_AND_WIDE)))
+def test_scrypt(device: Device, variant: int) -> None:
+    prove(scrypt_cuda.open_engine(device, {"variant": variant}), SCRYPT)
+
+
+def test_a_trial_keeps_one(device: Device) -> None:
+    engine = sha256d_cuda.open_engine(device, {})
+    assert engine.implementation.startswith("cuda-v")
+    prove(engine, ALGORITHM)
