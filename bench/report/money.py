@@ -14,7 +14,7 @@ from typing import Any
 from bench import economics
 from bench.economics import BREAK_EVENS, Inputs, Outlook, Price, Range, Side
 from bench.report.figures import Figure, View, axis
-from bench.report.markup import Html, el, join, table
+from bench.report.markup import Html, el, join, label, table
 from bench.report.page import details, figure, note
 from bench.units import figures
 
@@ -88,6 +88,8 @@ def data(outlook: Outlook, series: Mapping[str, int]) -> dict[str, Any]:
     """What the page's script needs: a scenario per card and the ASIC's."""
     return {
         "currency": outlook.prices.currency,
+        # once more for Plotly, which reads a dialect of HTML
+        "currency_label": label(outlook.prices.currency),
         "cards": [
             {"name": item.name, "series": series.get(item.name, 0), "inputs": asdict(item.inputs)}
             for item in starts(outlook)
@@ -134,8 +136,8 @@ def chart(outlook: Outlook) -> Figure | None:
             f"over {name.partition(':')[0].lower()}",
             [],
             {
-                "xaxis": axis(f"{name.partition(':')[0]} ({_unit(unit, outlook)})"),
-                "yaxis": axis(f"Net ({outlook.prices.currency}/h)", zeroline=True),
+                "xaxis": axis(label(f"{name.partition(':')[0]} ({_unit(unit, outlook)})")),
+                "yaxis": axis(label(f"Net ({outlook.prices.currency}/h)"), zeroline=True),
                 "showlegend": True,
                 "over": field,
             },

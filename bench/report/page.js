@@ -247,7 +247,7 @@
     const series = moneyCard().series;
     const line = (name, net, dash) => ({
       series, type: "scatter", mode: "lines", name, x: xs, y: xs.map((x) => net({ ...scenario, [field]: x })),
-      line: { dash, width: 2.5 }, hovertemplate: `${name}: %{y:.4f} ${money.currency}/h at %{x:.4g}<extra></extra>`,
+      line: { dash, width: 2.5 }, hovertemplate: `${name}: %{y:.4f} ${money.currency_label}/h at %{x:.4g}<extra></extra>`,
     });
     const traces = [line("mining", formula.miningNet, "solid"), line("AI, rented out", formula.aiNet, "dash")];
     const even = breakEven(field, scenario);
