@@ -160,6 +160,13 @@ static inline void rounds(quad *left, quad *right, quad kw) {
     *right = _mm_sha256rnds2_epu32(*right, *left, kw);
     *left = _mm_sha256rnds2_epu32(*left, *right, _mm_shuffle_epi32(kw, 0x0e));
 }
+/* Rounds 0 and 1 are the header's own: done once for all nonces. */
+static inline void rounds_fixed(quad *left, quad *right, quad kw) { *right = _mm_sha256rnds2_epu32(*right, *left, kw); }
+static inline void rounds_first(quad *left, quad *right, quad kw) {
+    *left = _mm_sha256rnds2_epu32(*left, *right, _mm_shuffle_epi32(kw, 0x0e));
+}
+/* Rounds 60 and 61, after which the word that decides lies in the lane of h. */
+static inline void rounds_last(quad *left, quad *right, quad kw) { *right = _mm_sha256rnds2_epu32(*right, *left, kw); }
 static inline void load_state(quad *left, quad *right, const sha256d_u32 s[8]) {
     *left = QUAD(s[5], s[4], s[1], s[0]);
     *right = QUAD(s[7], s[6], s[3], s[2]);
@@ -184,6 +191,10 @@ static inline void rounds(quad *left, quad *right, quad kw) {
     *left = vsha256hq_u32(before, *right, kw);
     *right = vsha256h2q_u32(*right, before, kw);
 }
+/* One instruction does four rounds, and the nonce is in the first four. */
+static inline void rounds_fixed(quad *left, quad *right, quad kw) { (void)left, (void)right, (void)kw; }
+#define rounds_first rounds
+#define rounds_last rounds
 static inline void load_state(quad *left, quad *right, const sha256d_u32 s[8]) {
     *left = vld1q_u32(s);
     *right = vld1q_u32(s + 4);
@@ -204,6 +215,7 @@ static inline uint32_t last_word(quad right) { return vgetq_lane_u32(right, 3); 
 /* What a header fixes, as the instructions want it. */
 struct quads {
     quad left, right;     /* midstate */
+    quad left2, right2;   /* state before the rounds that the nonce reaches */
     quad kw0;             /* K + W of rounds 0..3, without the nonce */
     quad w16_fixed;       /* W16..19 without the nonce */
     quad early20, w12;    /* parts of the schedule that no nonce reaches */
@@ -235,6 +247,9 @@ static void prepare_quads(const sha256d_job *job, const uint8_t *header, struct 
     const quad w4 = QUAD(0x80000000u, 0, 0, 0), w8 = QUAD(0, 0, 0, 0), w12 = QUAD(0, 0, 0, 640);
     load_state(&fixed->left, &fixed->right, job->midstate);
     fixed->kw0 = QUAD_ADD(QUAD(sha256d_load(header + 64), sha256d_load(header + 68), sha256d_load(header + 72), 0), K(0));
+    fixed->left2 = fixed->left;
+    fixed->right2 = fixed->right;
+    rounds_fixed(&fixed->left2, &fixed->right2, fixed->kw0);
     fixed->w16_fixed = QUAD(job->w16, job->w17, job->w18_fixed, job->w19_fixed);
     fixed->w12 = w12;
     fixed->early20 = SCHEDULE_EARLY(w4, w8);
@@ -246,9 +261,9 @@ static void prepare_quads(const sha256d_job *job, const uint8_t *header, struct 
 static inline void hash_streams(const struct quads *fixed, const quad nonces[STREAMS], uint32_t last[STREAMS]) {
     quad left[STREAMS], right[STREAMS], w0[STREAMS], w4[STREAMS], w8[STREAMS], w12[STREAMS];
     const quad zero = QUAD(0, 0, 0, 0);
-    EACH left[s] = fixed->left;
-    EACH right[s] = fixed->right;
-    EACH rounds(&left[s], &right[s], QUAD_ADD(nonces[s], fixed->kw0));
+    EACH left[s] = fixed->left2;
+    EACH right[s] = fixed->right2;
+    EACH rounds_first(&left[s], &right[s], QUAD_ADD(nonces[s], fixed->kw0));
     EACH rounds(&left[s], &right[s], QUAD_ADD(K(4), QUAD(0x80000000u, 0, 0, 0)));
     EACH rounds(&left[s], &right[s], K(8));
     EACH rounds(&left[s], &right[s], QUAD_ADD(K(12), QUAD(0, 0, 0, 640)));
@@ -290,7 +305,7 @@ static inline void hash_streams(const struct quads *fixed, const quad nonces[STR
     ADVANCE(52, w4, w8, w12, w0)
     ADVANCE(56, w8, w12, w0, w4)
     ADVANCE(60, w12, w0, w4, w8)
-    EACH rounds(&left[s], &right[s], QUAD_ADD(w12[s], K(60)));
+    EACH rounds_last(&left[s], &right[s], QUAD_ADD(w12[s], K(60)));
     EACH last[s] = last_word(right[s]);
 }
 
