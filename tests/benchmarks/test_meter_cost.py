@@ -1,6 +1,6 @@
 """What measuring costs: the sampler's share of a core, and of a workload's rate. On the fake NVML library.
 
-make microbench, or: pytest --benchmark-only tests/benchmarks/bench_meter.py
+make microbench, or: pytest --benchmark-only tests/benchmarks/test_meter_cost.py
 """
 
 from __future__ import annotations
