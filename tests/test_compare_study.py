@@ -77,3 +77,23 @@ def test_the_study_can_fail() -> None:
         half = math.log(line.ratio_high / line.ratio) * 1.96 / 2.9
         normal.append(abs(math.log(line.ratio / 1.07)) <= half)
     assert np.mean(normal) < 0.93
+
+
+def test_runs_that_differ_are_the_unit_of_several_runs() -> None:
+    """Five runs of six windows; the runs differ by 2%, their windows by 0.3%. Pooled windows cover far too seldom."""
+    random = np.random.default_rng(29)
+    runs, windows = 5, 6
+    one = store.to_frame([factory.sha256d(factory.CARD_A), factory.sha256d(factory.CARD_B)])
+    parts = []
+    for card, scale in enumerate((1.0, 1.07)):
+        part = one.iloc[np.full(PAIRS * runs * windows, card)].reset_index(drop=True)
+        part["seq"] = pd.array(np.repeat(np.arange(PAIRS), runs * windows), dtype="Int64")
+        part["run_id"] = pd.Categorical(np.tile(np.repeat([f"r{n}" for n in range(runs)], windows), PAIRS))
+        between = np.repeat(random.normal(0.0, 0.02, PAIRS * runs), windows)
+        part["rate_per_s"] = 1e9 * scale * np.exp(between + random.normal(0.0, 0.003, len(part)))
+        parts.append(part)
+    frame = pd.concat(parts, ignore_index=True)
+    covered = np.mean([line.ratio_low <= 1.07 <= line.ratio_high for line in ratios(frame)])
+    assert 0.93 <= covered <= 0.97
+    pooled = np.mean([line.ratio_low <= 1.07 <= line.ratio_high for line in ratios(frame.assign(run_id="one"))])
+    assert pooled < 0.75
