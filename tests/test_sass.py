@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -58,6 +59,11 @@ ptxas info    : Used 40 registers, used 0 barriers
 """
 
 
+@functools.cache
+def bound_of(arch: int, variant: int) -> sass.Bound:
+    return sass.bound(cubin(arch, variant), "sha256d_scan")
+
+
 def check(bound: sass.Bound, ceiling: float) -> bool:
     """What CI holds a kernel to."""
     return bound.clocks <= ceiling and bound.spill_bytes == 0 and bound.registers <= CEILINGS["registers"]
@@ -93,7 +99,7 @@ def test_an_absent_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("arch", [int(arch) for arch in CEILINGS["clocks"]])
 def test_the_bound_does_not_rise(arch: int) -> None:
     for variant, ceiling in CEILINGS["clocks"][str(arch)].items():
-        bound = sass.bound(cubin(arch, int(variant)), "sha256d_scan")
+        bound = bound_of(arch, int(variant))
         assert check(bound, ceiling), (variant, bound.clocks, bound)
         # A ceiling far above the kernel would let it rise unseen.
         assert bound.clocks > ceiling - 0.2
@@ -147,16 +153,16 @@ def test_command_prints_a_row_for_each_variant(
     monkeypatch.setattr(sys, "argv", ["bench.sass", "90"])
     loops = sass.scrypt(90, 1)
     monkeypatch.setattr(sass, "scrypt", lambda arch, wide: loops)
-    monkeypatch.setattr(sass, "sha256d", lambda arch, variant: sass.bound(cubin(arch, variant), "sha256d_scan"))
+    monkeypatch.setattr(sass, "sha256d", bound_of)
     assert sass.main() == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("sm_")]
     labels = [*map(str, sass.SHA256D_VARIANTS), "fill/0", "mix/0", "fill/1", "mix/1"]
     assert [(row[0], row[1]) for row in rows] == [("sm_90", label) for label in labels]
-    assert float(rows[1][2]) == pytest.approx(sass.bound(cubin(90, 1), "sha256d_scan").clocks, abs=0.01)
+    assert float(rows[1][2]) == pytest.approx(bound_of(90, 1).clocks, abs=0.01)
 
 
 def test_the_table_is_of_one_hash_a_thread() -> None:
-    assert sass.sha256d(90, 3) == sass.bound(cubin(90, 3), "sha256d_scan")
+    assert sass.sha256d(90, 3) == bound_of(90, 3)
 
 
 @pytest.mark.parametrize(("word", "said"), [("13", "sm_13"), ("hopper", "usage")])
