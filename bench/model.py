@@ -34,7 +34,7 @@ class BenchError(Exception):
         self.exit_code = exit_code
 
 
-class Skip(BenchError):
+class Skip(BenchError):  # noqa: N818 - a state of affairs, not a fault
     """A variant that this device cannot run (too little memory, a type it lacks). The run goes on without it."""
 
 
