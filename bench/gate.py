@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.compare import METRICS, Result
+from bench.lines import text
 from bench.model import EXIT_INVALID, EXIT_USAGE, BenchError, Comparison
 
 
@@ -98,7 +99,7 @@ def judge(result: Result, condition: Condition) -> Judgement:
     spoken = [
         line
         for line in result.comparisons
-        if line.metric == condition.metric and line.verdict != "baseline" and wanted <= set(_selectable(line))
+        if line.metric == condition.metric and wanted <= set(_selectable(line)) and _counts(line, result)
     ]
     judged = [line for line in spoken if line.ratio is not None]
     unjudged = tuple(line for line in spoken if line.ratio is None)
@@ -117,6 +118,11 @@ def judge(result: Result, condition: Condition) -> Judgement:
         unjudged,
         len(judged),
     )
+
+
+def _counts(line: Comparison, result: Result) -> bool:
+    """Lines of the baseline are not judged, but an invalid one leaves nothing to judge by."""
+    return text(line.key[result.subject]) != result.baseline or line.verdict == "invalid"
 
 
 def _selectable(line: Comparison) -> list[str]:

@@ -230,6 +230,9 @@ def _where(places: Sequence[str], windows: int) -> str:
 
 _PART_OF_TASK = frozenset({"workload", "phase", "shape", "product", "dtype", "batch", "seq"})
 
+_MOST_SUBJECTS = 12
+"""More than these are not described line by line."""
+
 _FOLLOWS = {"tokens_per_s": "rate_per_s", "tokens_per_j": "work_per_j"}
 """Modelled tokens are a fixed multiple of the FLOPs of one shape: their ratio usually repeats the other one."""
 
@@ -338,7 +341,11 @@ def _cell(value: object) -> str:
 def comparison_notes(result: Result) -> list[str]:
     """What stands under the table: what the cards are, means, why a verdict could not be given, rows left out."""
     notes = []
-    for subject, what in result.about.items():
+    described = list(result.about.items())
+    if len(described) > _MOST_SUBJECTS:
+        notes.append(f"{len(described)} of --by {result.by}; what each of them is stands in --json and --csv")
+        described = []
+    for subject, what in described:
         said = [f"{name} {_cell(value)}" for name, value in what.items() if value is not None]
         if said:
             notes.append(f"{subject}: {', '.join(said)}")

@@ -493,6 +493,9 @@ def test_an_invalid_line_fails_a_gate_with_its_own_code() -> None:
     with pytest.raises(BenchError, match="frozen") as told:
         gate.judge(result, *gate.conditions("rate_per_s<0.9"))
     assert told.value.exit_code == EXIT_INVALID
+    with pytest.raises(BenchError) as told:
+        gate.judge(compared([*factory.run(A), *lost], baseline=B.name), *gate.conditions("sha256d.rate_per_s<0.9"))
+    assert told.value.exit_code == EXIT_INVALID
     assert len(gate.judge(result, *gate.conditions("transformer.rate_per_s<0.9")).failed) == 1
 
 
