@@ -267,14 +267,10 @@ def test_flops_agree_with_torchs_own_counter(name, phase):
     def run():
         if phase != "decode":
             return functional.forward(shape, meta, weights, x, rope, batch, counts)
-        whole = functional.forward(shape, meta, weights, x, rope, batch, counts)
-        # One token sees itself alone in `whole`: take the cache's part besides.
-        cache = torch.empty(batch, shape.kv_heads, seq - 1, shape.head_dim, dtype=dtype.torch, device="meta")
-        grouped = torch.empty(
-            batch, shape.kv_heads, shape.heads // shape.kv_heads, shape.head_dim, dtype=dtype.torch, device="meta"
+        cache = tuple(
+            torch.empty(batch, shape.kv_heads, seq, shape.head_dim, dtype=dtype.torch, device="meta") for _ in range(2)
         )
-        block.attend(grouped, cache, cache, False, meta)
-        return whole
+        return functional.forward(shape, meta, weights, x, rope, batch, counts, cache=cache)
 
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         y = run()
@@ -417,11 +413,12 @@ def test_what_does_not_fit_is_skipped_with_the_bytes(monkeypatch):
         phases.build(CPU, Variant("transformer", "decode", "tiny", "fp32", 1, 8), shapes.load("tiny"))
 
 
-def test_a_compiled_block_is_held_to_the_checked_one(monkeypatch):
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_a_compiled_block_is_held_to_the_checked_one(phase, monkeypatch):
     """torch.compile is stood in for: what is tested is that a wrong fused result cannot pass."""
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
     monkeypatch.setattr(torch, "compile", lambda function, **kwargs: function)
-    variant = Variant("transformer", "prefill", "dense", "fp32", 2, 8, options={"compile": True})
+    variant = Variant("transformer", phase, "dense", "fp32", 2, 8, options={"compile": True})
     job = phases.build(CPU, variant, DENSE)
     assert job.verify().ok
     assert job.facts.implementation.endswith("-compile")

@@ -32,8 +32,9 @@ def forward(
     counts: Sequence[int] = (),
     linear: Linear = plain,
     note: Callable[[str, Any], Any] = lambda name, value: value,  # noqa: ARG005
+    cache: tuple[Any, Any] | None = None,
 ) -> Any:
-    """Run the block on x [t, d], t = batch × seq tokens that attend causally within their sequence; gives y [t, d].
+    """Run the block on x [t, d], t = batch × seq tokens that attend causally; gives y [t, d].
 
     Args:
         shape: the block's numbers.
@@ -44,6 +45,7 @@ def forward(
         rope: cosines and sines [seq, 1, hd/2].
         counts: tokens of each expert, in a mixture.
         linear: how products are run.
+        cache: keys and values [b, kv, seq, hd] of a decode step, whose last place the one token of x takes.
         note: called with (name, value) at the stages between products; returns the value.
     """
     import torch
@@ -55,8 +57,15 @@ def forward(
     qkv = linear("qkv", h1, weights.qkv)
     q, k, v = qkv.view(batch, -1, heads + 2 * kv, width).split([heads, kv, kv], dim=2)
     q, k = note("q", rotate(q, *rope)), note("k", rotate(k, *rope))
-    a = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), causal=True, device=device)
-    r1 = note("r1", x + linear("o", a.transpose(1, 2).reshape(tokens, heads * width), weights.o))
+    q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+    if cache is None:
+        a = attend(q, k, v, causal=True, device=device).transpose(1, 2)
+    else:
+        keys, values = cache
+        keys[:, :, -1:] = k
+        values[:, :, -1:] = v
+        a = attend(q.reshape(batch, kv, heads // kv, width), keys, values, causal=False, device=device)
+    r1 = note("r1", x + linear("o", a.reshape(tokens, heads * width), weights.o))
     h2 = note("h2", rms_norm(r1, (d,), weights.norm2, shape.norm_eps))
     if weights.router is None:
         gate, up = linear("gate_up.0", h2, weights.gate_up[0]).chunk(2, dim=-1)

@@ -286,10 +286,7 @@ class GemmJob:
     def close(self) -> None:
         self._turns = []
         self._projections = {}
-        if self._device.kind != "cpu":
-            import torch
-
-            torch.accelerator.empty_cache()
+        torch_device.release(self._device)
 
 
 def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:

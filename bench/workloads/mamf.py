@@ -334,10 +334,7 @@ class Bench:
     def close(self) -> None:
         """Free the buffers."""
         self._x = self._weight = self._out = None
-        if self._device.kind != "cpu":
-            import torch
-
-            torch.accelerator.empty_cache()
+        torch_device.release(self._device)
 
 
 def parse(shape: str) -> Point:

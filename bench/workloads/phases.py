@@ -127,23 +127,32 @@ class BlockJob:
 
         device = self._device
 
-        def fused(weights: Any, x: Any, cos: Any, sin: Any) -> Any:
-            return functional.forward(shape, device, weights, x, (cos, sin), batch)
+        def fused(weights: Any, x: Any, cos: Any, sin: Any, cache: Any) -> Any:
+            return functional.forward(shape, device, weights, x, (cos, sin), batch, cache=cache)
 
         compiled = torch.compile(fused, fullgraph=True, dynamic=False)
 
         def runner(index: int, each: Block) -> Callable[[], Any]:
+            b = each.buffers
+            cache = (b["keys"], b["values"]) if "keys" in b else None
+
             def run() -> Any:
-                self._outputs[index] = compiled(each.weights, each.buffers["x"], each.cos, each.sin)
+                self._outputs[index] = compiled(each.weights, b["x"], each.cos, each.sin, cache)
 
             return run
 
         self._wanted = [each.buffers["y"].clone() for each in self._blocks]
         self._reference_checks = [each.check(self._check_place) for each in self._blocks]
         self._runs = [runner(index, each) for index, each in enumerate(self._blocks)]
-        with torch.no_grad():
-            for run in self._runs:
-                run()
+        try:
+            with torch.no_grad():
+                for run in self._runs:
+                    run()
+        except RuntimeError as error:
+            raise Skip(
+                f"torch.compile cannot build the block here: {torch_device.first_line(error)}",
+                "install a C++ compiler (on a GPU: Triton too), or leave --compile out",
+            ) from error
 
     def launch(self, quanta: int) -> None:
         import torch
@@ -212,10 +221,7 @@ class BlockJob:
 
     def close(self) -> None:
         self._blocks, self._runs, self._wanted, self._outputs = [], [], [], []
-        if self._device.kind != "cpu":
-            import torch
-
-            torch.accelerator.empty_cache()
+        torch_device.release(self._device)
 
 
 def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
@@ -232,9 +238,10 @@ def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
             f"use --phase gemm, or a type of {', '.join(BLOCK_DTYPES)}",
         )
     native = numerics.require(device, dtype)
-    if variant.options.get("compile") and (variant.phase != "prefill" or shape.experts > 1):
+    if variant.options.get("compile") and (variant.phase == "train" or shape.experts > 1):
         raise Skip(
-            f"compile serves dense prefill, not {variant.phase} of {shape.name}", "leave --compile out for this phase"
+            f"compile serves prefill and decode of dense blocks, not {variant.phase} of {shape.name}",
+            "leave --compile out for this phase",
         )
     phase, batch, seq = variant.phase or "", variant.batch or 1, variant.seq or 1
     copies = copies_for(shape, dtype, phase, batch, seq, torch_device.cache_bytes(device))

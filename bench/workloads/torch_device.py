@@ -84,6 +84,17 @@ def cache_bytes(device: Device) -> int:
     return UNKNOWN_CACHE_BYTES
 
 
+def release(device: Device) -> None:
+    """Give freed memory back to the driver, so that the next job and other processes can have it."""
+    if device.kind == "cpu":
+        return
+    import torch
+
+    module: Any = getattr(torch, "cuda" if device.kind in ("cuda", "rocm") else device.kind, None)
+    if hasattr(module, "empty_cache"):
+        module.empty_cache()
+
+
 def guarded_allocation(device: Device, label: str, allocate: Callable[[], Any]) -> Any:
     """Run ``allocate`` and turn the allocator's refusal into a :class:`Skip`."""
     import torch
