@@ -356,7 +356,7 @@ def comparison_notes(result: Result) -> list[str]:
     ]
     why: dict[str, list[str]] = {}
     for line in result.comparisons:
-        if line.reason and line.verdict not in ("baseline", "invalid"):
+        if line.reason and line.verdict == "cannot tell":
             where = f"{_cell(line.key[result.subject])} {_task(line)} {HEADINGS[line.metric]}"
             why.setdefault(f"{line.verdict}: {line.reason}", []).append(where)
     notes += [f"{reason} — {_some(lines)}" for reason, lines in why.items()]
@@ -450,7 +450,7 @@ def _amount(value: float, digits: int) -> str:
 def economics_grids(outlook: Outlook) -> list[Grid]:
     """Mining and AI side by side with the ASIC; what would have to be true for them to meet; the site full of each."""
     unit = outlook.prices.currency
-    header = ["card", "use", "revenue/h", "power/h", f"net {unit}/h", f"net {unit}/MWh", f"net {unit}/year"]
+    header = ["card", "use", "revenue/h", "power/h", f"net {unit}/h", f"net {unit}/MWh", f"net {unit}/GPU/year"]
     asic, rows, styles = outlook.prices.asic, [], []
     sides = [
         (item.card.name, use, side)
@@ -465,7 +465,11 @@ def economics_grids(outlook: Outlook) -> list[Grid]:
             rows.append((name, use, *map(money, cells)))
         styles.append("dim italic" if name == asic.name else "")
     first = Grid(
-        tuple(header), tuple(rows), frozenset(range(2, 7)), tuple(styles), f"per card, in {unit}: likely [worst, best]"
+        tuple(header),
+        tuple(rows),
+        frozenset(range(2, 7)),
+        tuple(styles),
+        f"per card, in {unit}: likely [least, greatest]",
     )
     grids = [first, _break_even_grid(outlook)]
     if outlook.site:
