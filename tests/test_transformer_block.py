@@ -373,7 +373,7 @@ class Allocations(TorchDispatchMode):
         ("decode", "tiny", "bf16", 16, 256),
         ("train", "tiny", "fp32", 1, 256),
         ("train", "tiny", "bf16", 2, 64),
-        ("train", "tiny", "fp16", 1, 512),
+        ("train", "tiny", "bf16", 1, 512),
     ],
 )
 def test_peak_memory_is_as_announced(phase, shape, dtype, batch, seq):
