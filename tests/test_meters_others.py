@@ -72,7 +72,11 @@ def test_amd_counter_and_power(opened: Opener) -> None:
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [({"frozen_after": 0.0}, "stood still"), ({"factor": 10}, "told 3"), ({"factor": 0.2}, "told 6")],
+    [
+        ({"frozen_after": 0.0}, "stood still"),
+        ({"factor": 10}, "where the power reading told 300 W"),
+        ({"factor": 0.2}, "where the power reading told 300 W"),
+    ],
     ids=["frozen", "ten times", "a fifth"],
 )
 def test_amd_counter_that_lies_is_not_used_and_said_so(script: dict[str, float], words: str, opened: Opener) -> None:

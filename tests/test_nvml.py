@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 
 from bench.energy import measure
 from bench.meters import open_meter
-from bench.model import BenchError, Device, Energy, Meter, Window
+from bench.model import BenchError, Device, Energy, Meter, Sample, Window
 from tests.fakes.nvml.build import build
 from tests.fakes.nvml.truth import Card, Curve, write_script
 from tests.fakes.sensor import FakeSensor
@@ -62,14 +62,6 @@ def opened() -> Iterator[Callable[..., Meter]]:
         meter.close()
 
 
-def measured(meter: Meter, seconds: float) -> tuple[Window, Energy]:
-    meter.start()
-    start = time.monotonic_ns()
-    time.sleep(seconds)
-    window = Window(start, time.monotonic_ns(), launches=1, work=1.0)
-    return window, measure(meter.samples(window.start_ns, window.end_ns), window, meter.sensor)
-
-
 CURVES = {
     "constant": Curve(((0.0, 300.0),)),
     "step": Curve(((0.0, 150.0), (2.5, 150.0), (2.5, 450.0))),
@@ -77,48 +69,80 @@ CURVES = {
     "noisy": Curve(((0.0, 300.0),), noise_w=40.0, noise_cell=0.004),
 }
 FAULTS: dict[str, tuple[dict[str, float], tuple[tuple[str, tuple[float, ...]], ...], str]] = {
-    "frozen": ({"frozen_at": 2.0}, (), "frozen"),
-    "lost": ({"lost_at": 2.8}, (), "device lost: GPU is lost"),
-    "reset": ({"reset_at": 2.8}, (), "backward"),
-    "failed read": ({}, (("fail", (2.6, 2.7)),), "reads failed"),
-    "throttled": ({}, (("throttle", (2.6, 2.7, 0x40)),), "hw_thermal"),
+    "frozen": ({"frozen_at": 0.6}, (), "frozen"),
+    "lost": ({"lost_at": 1.0}, (), "device lost: GPU is lost"),
+    "reset": ({"reset_at": 1.0}, (), "backward"),
+    "failed read": ({}, (("fail", (1.0, 1.2)),), "reads failed"),
+    "throttled": ({}, (("throttle", (1.0, 1.1, 0x40)),), "hw_thermal"),
+}
+"""Times are seconds into the window."""
+# without the counter among the field values, power and counter are read by two calls
+CONDITIONS = {"no_energy_field": 1, "temperature": 60, "temperature_slope": 5, "sm_mhz": 1755, "mem_mhz": 2619}
+TWIN = Curve(((0.0, 200.0), (2.0, 400.0)), noise_w=30.0, square_period=0.3, square_high=120.0, square_phase=0.1)
+TWIN_KEYS: dict[str, Any] = {
+    "period": 0.08,
+    "phase": 0.013,
+    "look": 0.02,
+    "gain": 1.03,
+    "offset": -7.0,
+    "counter_period": 0.05,
+    "counter_phase": 0.007,
+    "sensor_noise": 3.0,
+    "quantum": 0.5,
+    "averaging": 0.4,
 }
 
 
-@pytest.fixture(scope="module")
-def windows(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, float, Energy]]:
-    """Every load and every fault measured at once, each on a card and under a sampler of its own.
+@dataclass(frozen=True)
+class Seen:
+    """One card's window: its start and end in the script's seconds, its energy, its samples, and time zero in ns."""
 
-    Gives the window's start and end in the script's seconds, and its energy.
-    """
+    start: float
+    end: float
+    energy: Energy
+    samples: tuple[Sample, ...]
+    origin_ns: int
+
+
+@pytest.fixture(scope="module")
+def windows(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+    """Every load and every fault measured at once, each on a card and under a sampler of its own."""
+    folder = tmp_path_factory.mktemp("script")
+    arm = {"arm": folder / "arm"}
     cards = {name: Card(f"GPU-load-{name}", curve, PART_TIME) for name, curve in CURVES.items()}
     for name, (keys, spans, _) in FAULTS.items():
-        cards[name] = Card(f"GPU-fault-{name.replace(' ', '-')}", keys={**PART_TIME, **keys}, spans=spans)
+        cards[name] = Card(f"GPU-fault-{name.replace(' ', '-')}", keys={**PART_TIME, **keys, **arm}, spans=spans)
+    cards["conditions"] = Card("GPU-conditions", keys=CONDITIONS)
+    cards["instant"] = Card("GPU-twin-instant", TWIN, TWIN_KEYS)
+    cards["average"] = Card("GPU-twin-average", TWIN, {**TWIN_KEYS, "usage_averages": 1, "no_power_field": 1})
     origin = time.monotonic_ns() + 10**9 // 2
-    path = tmp_path_factory.mktemp("script") / "nvml.script"
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(cards)) as pool:
         patch.setenv("LD_LIBRARY_PATH", str(library))
-        patch.setenv("FAKE_NVML_SCRIPT", str(write_script(path, origin, *cards.values())))
+        patch.setenv("FAKE_NVML_SCRIPT", str(write_script(folder / "nvml.script", origin, *cards.values())))
         uuids = [card.uuid for card in cards.values()]
         meters = list(pool.map(lambda uuid: open_meter("auto", replace(CUDA, uuid=uuid)), uuids))
         for meter in meters:
             meter.start()
-        time.sleep(max(0.0, 1.5 - (time.monotonic_ns() - origin) / 1e9))
+        time.sleep(max(0.5, 1.5 - (time.monotonic_ns() - origin) / 1e9))
         start = time.monotonic_ns()
+        (folder / "arm").write_text(repr((start - origin) / 1e9))
         time.sleep(2.0)
         window = Window(start, time.monotonic_ns(), launches=1, work=1.0)
         results = {}
         for name, meter in zip(cards, meters, strict=True):
-            energy = measure(meter.samples(window.start_ns, window.end_ns), window, meter.sensor)
-            results[name] = ((window.start_ns - origin) / 1e9, (window.end_ns - origin) / 1e9, energy)
+            samples = meter.samples(window.start_ns, window.end_ns)
+            energy = measure(samples, window, meter.sensor)
+            at = [(t_ns - origin) / 1e9 for t_ns in (window.start_ns, window.end_ns)]
+            results[name] = Seen(at[0], at[1], energy, samples, origin)
             meter.close()
     return results
 
 
 @pytest.mark.parametrize("load", CURVES)
-def test_joules_agree_with_the_truth(load: str, windows: dict[str, tuple[float, float, Energy]]) -> None:
-    start, end, energy = windows[load]
-    true_j = CURVES[load].energy_j(start, end)
+def test_joules_agree_with_the_truth(load: str, windows: dict[str, Seen]) -> None:
+    seen = windows[load]
+    energy = seen.energy
+    true_j = CURVES[load].energy_j(seen.start, seen.end)
     assert energy.invalid_reasons == ()
     assert energy.method == "counter"
     assert energy.joules is not None
@@ -130,8 +154,8 @@ def test_joules_agree_with_the_truth(load: str, windows: dict[str, tuple[float, 
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults_come_out_as_reasons(fault: str, windows: dict[str, tuple[float, float, Energy]]) -> None:
-    energy = windows[fault][2]
+def test_faults_come_out_as_reasons(fault: str, windows: dict[str, Seen]) -> None:
+    energy = windows[fault].energy
     assert any(FAULTS[fault][2] in reason for reason in energy.invalid_reasons), energy
     assert (energy.joules is None) == (fault != "throttled")
 
@@ -232,15 +256,8 @@ def test_card_state(fake: Fake, opened: Callable[..., Meter]) -> None:
     assert (state.mig, state.ecc, state.co_tenants) == (False, True, 2)
 
 
-def test_conditions(fake: Fake, opened: Callable[..., Meter]) -> None:
-    # without the counter among the field values, power and counter are read by two calls
-    fake(
-        Card(
-            UUID,
-            keys={"no_energy_field": 1, "temperature": 60, "temperature_slope": 5, "sm_mhz": 1755, "mem_mhz": 2619},
-        )
-    )
-    _, energy = measured(opened("nvml"), 1.0)
+def test_conditions(windows: dict[str, Seen]) -> None:
+    energy = windows["conditions"].energy
     assert energy.temperature_start_c is not None
     assert energy.temperature_end_c is not None
     assert energy.temperature_end_c > energy.temperature_start_c > 60
@@ -248,28 +265,20 @@ def test_conditions(fake: Fake, opened: Callable[..., Meter]) -> None:
     assert (energy.sm_clock_mhz_mean, energy.mem_clock_mhz_mean) == (1755, 2619)
 
 
-@pytest.mark.parametrize("averages", [False, True], ids=["instant", "average"])
-def test_the_simulated_sensor_and_the_fake_library_agree(
-    averages: bool, fake: Fake, opened: Callable[..., Meter]
-) -> None:
+@pytest.mark.parametrize("reading", ["instant", "average"])
+def test_the_simulated_sensor_and_the_fake_library_agree(reading: str, windows: dict[str, Seen]) -> None:
     """Sample by sample: what tests in simulated time prove holds for the library that real-time tests load."""
-    curve = Curve(((0.0, 200.0), (2.0, 400.0)), noise_w=30.0, square_period=0.3, square_high=120.0, square_phase=0.1)
-    keys: dict[str, Any] = {"period": 0.08, "phase": 0.013, "look": 0.02, "gain": 1.03, "offset": -7.0}
-    keys |= {"counter_period": 0.05, "counter_phase": 0.007, "sensor_noise": 3.0, "quantum": 0.5, "averaging": 0.4}
-    origin = fake(Card(UUID, curve, {**keys, "usage_averages": 1, "no_power_field": int(averages)}))
-    options = {**keys, "averaging": 0.4 if averages else None}
-    twin = FakeSensor(curve, **options, counter_looks=False)
-    meter = opened("nvml")
-    window, _ = measured(meter, 1.0)
-    samples = [s for s in meter.samples(window.start_ns, window.end_ns) if s.t_ns - origin > 1e8]
+    seen = windows[reading]
+    twin = FakeSensor(TWIN, **{**TWIN_KEYS, "averaging": 0.4 if reading == "average" else None})
+    times = [(sample.t_ns - seen.origin_ns) / 1e9 for sample in seen.samples]
     agree = [
-        math.isclose(s.power_w or 0, twin.power_w(t), abs_tol=0.002)
-        and math.isclose(s.counter_j or 0, twin.counter_j(t), abs_tol=0.002)
-        for s in samples
-        for t in [(s.t_ns - origin) / 1e9]
+        math.isclose(sample.power_w or 0, twin.power_w(t), abs_tol=0.002)
+        and math.isclose(sample.counter_j or 0, twin.counter_j(t), abs_tol=0.002)
+        for sample, t in zip(seen.samples, times, strict=True)
+        if t > 0.1
     ]
     # a read that an update falls into may show either side of it
-    assert sum(agree) >= len(agree) - 3
+    assert sum(agree) >= 0.9 * len(agree)
     assert len(agree) >= 15
 
 

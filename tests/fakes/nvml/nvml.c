@@ -3,7 +3,8 @@
  * the true joules of any stretch are known (truth.py is the same arithmetic in Python).
  *
  * Script: one "key value..." per line. "origin_ns N" is time zero. "gpu UUID" begins a card; the keys after it are
- * that card's. Times are seconds after the origin, powers watts.
+ * that card's. Times are seconds after the origin, powers watts. With "arm PATH" a card's faults and throttles wait until
+ * that file holds a number: their times then count from there.
  */
 #include <math.h>
 #include <stdint.h>
@@ -31,7 +32,7 @@ typedef struct {
     int throttles; span_t throttle[MAX_SPANS];
     int no_power_field, no_energy_field, no_usage, usage_averages, no_counter, denied, mig, module_only, no_reason_fields, ecc, tenants;
     double temperature, temperature_slope, sm_mhz, mem_mhz, app_mhz;
-    double limit_w, default_w, min_w, max_w; char state[512];
+    double limit_w, default_w, min_w, max_w; char state[512], arm[512];
 } gpu_t;
 
 static gpu_t gpus[MAX_GPUS];
@@ -113,10 +114,21 @@ static double average_w(const gpu_t *g, double t) {
     return sum / looks;
 }
 
+/* When the card's faults begin to count: 0, or what its arm file says, or never while that is not there. */
+static double armed_at(const gpu_t *g) {
+    double at = 0;
+    if (!g->arm[0]) return 0;
+    FILE *file = fopen(g->arm, "r");
+    if (!file) return INFINITY;
+    if (fscanf(file, "%lf", &at) != 1) at = INFINITY;
+    fclose(file);
+    return at;
+}
+
 static double counter_at(const gpu_t *g, double t) {
-    double base = g->counter_base, from = 0;
-    if (t > g->frozen_at) t = g->frozen_at;
-    if (t >= g->reset_at) { base = 0; from = g->reset_at; }
+    double base = g->counter_base, from = 0, armed = armed_at(g);
+    if (t - armed > g->frozen_at) t = armed + g->frozen_at;
+    if (t - armed >= g->reset_at) { base = 0; from = armed + g->reset_at; }
     int64_t k = update_at(t, g->counter_phase, g->counter_period);
     double tick = g->counter_phase + (double)k * g->counter_period, joules = 0;
     if (g->counter_looks) {
@@ -137,6 +149,7 @@ static int in_spans(const span_t *spans, int count, double t) {
 
 static int fault(const gpu_t *g, double t) {
     if (!started) return UNINITIALIZED;
+    t -= armed_at(g);
     if (t >= g->lost_at) return GPU_IS_LOST;
     if (g->denied) return NO_PERMISSION;
     if (g->mig) return NOT_SUPPORTED;
@@ -177,7 +190,7 @@ static void parse(FILE *file) {
         else if (!strcmp(key, "throttle") && g->throttles < MAX_SPANS)
             g->throttle[g->throttles++] = (span_t){a, b, (uint64_t)c};
         else if (!strcmp(key, "noise_seed")) g->noise_seed = strtoull(rest, NULL, 10);
-        WORDS(name); WORDS(bus_id); WORDS(state);
+        WORDS(name); WORDS(bus_id); WORDS(state); WORDS(arm);
         NUMBER(square_period); NUMBER(square_duty); NUMBER(square_high); NUMBER(square_phase);
         NUMBER(noise_w); NUMBER(noise_cell); NUMBER(period); NUMBER(phase); NUMBER(look); NUMBER(averaging);
         NUMBER(gain); NUMBER(offset); NUMBER(sensor_noise); NUMBER(quantum);
@@ -257,6 +270,7 @@ int nvmlDeviceGetTotalEnergyConsumption(gpu_t *g, unsigned long long *mj) {
 
 static uint64_t throttle_ns(const gpu_t *g, uint64_t bit, double t) {
     double total = 0;
+    t -= armed_at(g);
     for (int i = 0; i < g->throttles; i++)
         if ((g->throttle[i].mask & bit) && t > g->throttle[i].from)
             total += (t < g->throttle[i].to ? t : g->throttle[i].to) - g->throttle[i].from;
@@ -297,7 +311,7 @@ int nvmlDeviceGetFieldValues(gpu_t *g, int count, field_t *out) {
 }
 
 static int reasons(gpu_t *g, unsigned long long *mask) {
-    double t = now_s();
+    double t = now_s() - armed_at(g);
     *mask = g->app_mhz > 0 ? 0x2 : 0;
     for (int i = 0; i < g->throttles; i++)
         if (t >= g->throttle[i].from && t < g->throttle[i].to) *mask |= g->throttle[i].mask;
@@ -309,7 +323,7 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(gpu_t *g, unsigned long long *mask
 typedef struct { unsigned version, sensor; int celsius; } temperature_t;
 int nvmlDeviceGetTemperatureV(gpu_t *g, temperature_t *out) {
     out->celsius = (int)(g->temperature + g->temperature_slope * now_s());
-    return now_s() >= g->lost_at ? GPU_IS_LOST : OK;
+    return now_s() - armed_at(g) >= g->lost_at ? GPU_IS_LOST : OK;
 }
 int nvmlDeviceGetClockInfo(gpu_t *g, unsigned type, unsigned *mhz) {
     *mhz = (unsigned)(type == 2 ? g->mem_mhz : g->sm_mhz);
