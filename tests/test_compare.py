@@ -131,6 +131,15 @@ def test_verdicts(factor: float, sd: float, verdict: str) -> None:
     assert line.ratio_low <= line.ratio <= line.ratio_high  # type: ignore[operator]
 
 
+def test_equal_means_with_a_wide_spread_are_not_the_same() -> None:
+    swing = (0.9, 1.0, 1 / 0.9)
+    here = [factory.sha256d(A, repeat, factor=factor) for repeat, factor in enumerate(swing)]
+    there = [factory.sha256d(B, repeat, rate_per_s=A.hash_per_s * factor) for repeat, factor in enumerate(swing)]
+    line = one(compared([*here, *there]), B.name)
+    assert line.ratio == pytest.approx(1.0)
+    assert (line.verdict, line.reason) == ("cannot tell", "the interval holds 1")
+
+
 def test_the_baseline_is_called_so_and_has_no_ratio() -> None:
     line = one(compared([*factory.run(A), *factory.run(B)]), A.name)
     assert (line.verdict, line.ratio) == ("baseline", None)

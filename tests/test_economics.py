@@ -322,6 +322,13 @@ def test_the_wall_has_the_hosts_share_unless_the_watts_are_the_walls() -> None:
     assert at_card.mine_kw == pytest.approx((at_wall.mine_kw * 1000 + 120) / 0.94 / 1000)
 
 
+def test_the_walls_bounds_take_the_hosts_and_the_supplys_worst_and_best() -> None:
+    (card,) = economics.cards(store.to_frame(factory.run(H100)))
+    found = economics._wall_kw(card.mine_w, card, PRICES)  # type: ignore[arg-type]
+    assert found.low == pytest.approx((card.mine_w.low + 60) / 0.96 / 1000)  # type: ignore[union-attr,operator]
+    assert found.high == pytest.approx((card.mine_w.high + 200) / 0.92 / 1000)  # type: ignore[union-attr,operator]
+
+
 def test_the_ai_task_can_be_chosen_and_is_the_hungriest_by_default() -> None:
     decode = [
         replace(record, phase="decode", power_mean_w=300.0, rate_per_s=1e12)

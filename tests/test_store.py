@@ -174,6 +174,25 @@ def test_the_evidence_is_on_disk_before_the_row(tmp_path: Path, monkeypatch: pyt
     assert len(store.read_records(results.path)) == 2
 
 
+def test_half_a_line_does_not_stay_in_the_sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills in the middle of the evidence, then space is freed and the run goes on."""
+    with store.create(tmp_path, "a") as results:
+        results.append(factory.sha256d(repeat=1), window=WINDOW)
+
+        def half(fd: int, data: bytes) -> None:
+            os.write(fd, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(store, "_write_all", half)
+        with pytest.raises(BenchError, match=r"a\.samples\.jsonl \(no space left on device\)"):
+            results.append(factory.sha256d(repeat=2), window=WINDOW)
+        monkeypatch.undo()
+        results.append(factory.sha256d(repeat=2), window=WINDOW)
+    sidecar = store.read_sidecar(results.sidecar)
+    assert not sidecar.torn
+    assert [note.row for note in sidecar.windows] == [1, 2]
+
+
 _FULL = """
 import resource, sys
 from pathlib import Path
