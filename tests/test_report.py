@@ -255,6 +255,38 @@ def test_one_window_has_no_whisker_and_says_so(tmp_path):
     assert "one window, no interval" in Page(report.render(frame, result)).visible
 
 
+def test_an_axis_holds_the_whiskers_and_says_where_it_does_not(tmp_path):
+    near = [sha256d(CARD_A, 1), sha256d(CARD_A, 2, factor=1.05), gemm(CARD_A, 1), gemm(CARD_A, 2, factor=1.05)]
+    frame, result = frame_of(tmp_path, near)
+    figure = figures.pick(collect(frame, result))
+    (view,) = figure.views
+    trace = view.data[0]
+    assert trace["x"][0] + trace["error_x"]["array"][0] <= view.layout["xaxis"]["range"][1]
+    assert trace["y"][0] + trace["error_y"]["array"][0] <= view.layout["yaxis"]["range"][1]
+    assert not figure.note.endswith(figures.CUT)
+    wild = [sha256d(CARD_A, 1), sha256d(CARD_A, 2, factor=2.0), gemm(CARD_A, 1), gemm(CARD_A, 2)]
+    frame, result = frame_of(tmp_path, wild)
+    for figure in (figures.pick(collect(frame, result)), figures.rates(collect(frame, result), "hash")):
+        high = figure.views[0].layout["xaxis"]["range"][1]
+        assert high <= 4.2 * figure.views[0].data[0]["x"][0]
+        assert figure.note.endswith(figures.CUT)
+
+
+def test_a_warning_that_every_row_has_is_told_once(tmp_path):
+    records = run(CARD_A, 2, warnings="no sensor here;also this")
+    records[0] = replace(records[0], warnings="no sensor here;also this;only mine")
+    frame, result = frame_of(tmp_path, records)
+    html = report.render(frame, result)
+    text = Page(html).visible
+    assert text.count("no sensor here") == 1
+    assert "In every window: no sensor here." in text
+    assert text.count("only mine") == 1
+    assert html.count('<tr class="spoken"') == 1
+    records[1] = replace(records[1], warnings=None)
+    frame, result = frame_of(tmp_path, records)
+    assert report.render(frame, result).count("no sensor here") == 3
+
+
 def test_published_figures_are_grey_labelled_sourced_and_in_no_statistic(sample):
     frame, result, _ = sample
     laid = published.lay(result, ["H100 SXM"])

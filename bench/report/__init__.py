@@ -189,8 +189,8 @@ def _whole(
     plotly: str,
 ) -> str:
     read = {name: (_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
-    times = sorted(frame["started_utc"].astype(str))
-    when = times[0][:10] if times[0][:10] == times[-1][:10] else f"{times[0][:10]} to {times[-1][:10]}"
+    days = sorted({str(time)[:10] for time in frame["started_utc"].unique()})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     measured = f"Measured {when}, UTC. Page by bitwatt {__version__}."
     theme = el("button", "◐ auto", type="button", id="theme", aria_label="Theme: automatic. Change it.")
     header = el(

@@ -35,6 +35,8 @@ class View:
     data: list[dict[str, Any]]
     layout: dict[str, Any]
     height: int = 460
+    cut: bool = False
+    """Whether a whisker leaves the plot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,40 @@ def error(found: Sequence[Comparison], factor: float) -> dict[str, Any]:
     }
 
 
-def ranged(title: str, values: Sequence[float]) -> dict[str, Any]:
-    """An axis from zero, or a logarithmic one that says so where the values span more than a factor of 20."""
+_FARTHEST = 4.0
+"""An axis follows the whiskers up to this many times its largest value; two wild windows must not flatten the rest."""
+
+CUT = " A whisker that leaves the plot goes on beyond it: the table has its end."
+
+
+def reach(found: Sequence[Comparison], factor: float) -> list[float]:
+    """Ends of the intervals in the axis' unit, those that the axis follows."""
+    values = [item.value for item in found if item.value is not None]
+    low, high = min(values) / _FARTHEST, max(values) * _FARTHEST
+    ends = [bound for item in found for bound in (item.low, item.high) if bound is not None]
+    return [min(max(bound, low), high) / factor for bound in ends]
+
+
+def is_cut(found: Sequence[Comparison]) -> bool:
+    """Whether an interval ends beyond what the axis follows."""
+    values = [item.value for item in found if item.value is not None]
+    return any(
+        bound is not None and not min(values) / _FARTHEST <= bound <= max(values) * _FARTHEST
+        for item in found
+        for bound in (item.low, item.high)
+    )
+
+
+def ranged(title: str, values: Sequence[float], ends: Sequence[float] = ()) -> dict[str, Any]:
+    """An axis from zero, or a logarithmic one that says so where the values span more than a factor of 20.
+
+    ``ends`` are those of whiskers: they are on the axis, and do not decide its kind.
+    """
     low, high = min(values), max(values)
+    least, most = min([low, *ends]), max([high, *ends])
     if low > 0 and high / low > 20:
-        return axis(f"{title}, logarithmic", **log_ticks(low / 1.4, high * 1.4))
-    return axis(title, range=[0, high * 1.12])
+        return axis(f"{title}, logarithmic", **log_ticks(least / 1.4, most * 1.4))
+    return axis(title, range=[0, max(high * 1.12, most * 1.04)])
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
@@ -154,6 +184,7 @@ def pick(entries: Sequence[Entry]) -> Figure | None:
                 "nothing about joules. Whiskers are 95% intervals from the repeats. Tokens are modelled from the "
                 "block's matrix work, not served."
             )
+            note += CUT if any(view.cut for view in views) else ""
             return Figure("pick", f"Hashes against tokens per {word}", note, views, "AI task")
     return None
 
@@ -170,11 +201,11 @@ def _pick_view(found: list[Pair], mining: str, ai: str, metrics: tuple[str, str]
             (item for item in zip(found, xs, ys, strict=True) if item[0].mining.card == card),
             key=lambda item: -(item[0].mining.key["power_limit_w"] or 0.0),
         )
-        # a label keeps clear of the right edge and of the horizontal axis
+        # names stand below their point, a sweep's limits above, all clear of the edges
         sides = [
-            ("top" if (y.value or 0) < 0.08 * most_y else "middle")
-            + (" left" if (x.value or 0) > 0.6 * most_x else " right")
-            for _, x, y in own
+            ("top" if number or (y.value or 0) < 0.08 * most_y else "bottom")
+            + (" left" if number or (x.value or 0) > 0.8 * most_x else " right")
+            for number, (_, x, y) in enumerate(own)
         ]
         # the first point carries the card's name, the others of a sweep only what tells them from it
         texts = [card if number == 0 else pair.mining.setting for number, (pair, _, _) in enumerate(own)]
@@ -218,11 +249,13 @@ def _pick_view(found: list[Pair], mining: str, ai: str, metrics: tuple[str, str]
     # always from zero: twice as far from the corner is twice as much
     layout = {
         "xaxis": axis(
-            f"{label(mining)}: hashes per {word} ({x_unit})", range=[0, most_x / x_factor * 1.15], zeroline=False
+            f"{label(mining)}: hashes per {word} ({x_unit})",
+            range=[0, max([most_x / x_factor * 1.15, *(end * 1.04 for end in reach(xs, x_factor))])],
+            zeroline=False,
         ),
         "yaxis": axis(
             f"Modelled tokens per {word} ({y_unit})",
-            range=[0, most_y / y_factor * 1.15],
+            range=[0, max([most_y / y_factor * 1.15, *(end * 1.04 for end in reach(ys, y_factor))])],
             zeroline=False,
         ),
         "shapes": shapes,
@@ -230,7 +263,7 @@ def _pick_view(found: list[Pair], mining: str, ai: str, metrics: tuple[str, str]
         "legend_when_narrow": True,
     }
     single = ai if mining == "sha256d" else f"{mining} against {ai}"
-    return View(single, data, layout, 500)
+    return View(single, data, layout, 500, cut=is_cut(xs) or is_cut(ys))
 
 
 def _with_sensor(item: Comparison, entry: Entry) -> tuple[float, float] | None:
@@ -276,6 +309,7 @@ def rates(entries: Sequence[Entry], unit: str, published: Sequence[Comparison] =
             " Grey, open markers are figures that others published, with a dot for a stated peak: they are in no "
             "statistic of this page."
         )
+    note += CUT if any(view.cut for view in views) else ""
     return Figure(f"rates-{how.lower()}", f"{what}: each workload on each card", note, views)
 
 
@@ -322,7 +356,7 @@ def _rates_view(entries: Sequence[Entry], metric: str, name: str, published: Seq
         )
     data += _published_traces(held, place, published, factor, values)
     layout = {
-        "xaxis": ranged(f"{name} ({unit})", values),
+        "xaxis": ranged(f"{name} ({unit})", values, reach([entry.metrics[metric] for entry in held], factor)),
         "yaxis": axis(
             "Workload",
             tickvals=[place[row] for row in rows],
@@ -334,7 +368,8 @@ def _rates_view(entries: Sequence[Entry], metric: str, name: str, published: Seq
         "rows": len(rows),
     }
     legend = len({trace["name"] for trace in data})
-    return View(f"{name} ({unit})", data, layout, 130 + len(rows) * (30 + 16 * min(len(cards), 6)) + 8 * legend)
+    cut = is_cut([entry.metrics[metric] for entry in held])
+    return View(f"{name} ({unit})", data, layout, 130 + len(rows) * (30 + 16 * min(len(cards), 6)) + 8 * legend, cut)
 
 
 def _two_lines(task: str) -> str:
@@ -413,6 +448,7 @@ def roofline(entries: Sequence[Entry]) -> Figure | None:
     if roofless:
         note += f" No peak is known for {', '.join(roofless)}: points without a roof."
     views = [_roofline_view(dtype, own) for dtype, own in by_type.items()]
+    note += CUT if any(view.cut for view in views) else ""
     return Figure("roofline", "Roofline: how near to the card's own limits", note, views, "Number type")
 
 
@@ -472,12 +508,13 @@ def _roofline_view(dtype: str, entries: Sequence[Entry]) -> View:
             }
         )
     ys = [y for trace in data for y in trace["y"]]
+    ys += reach([entry.metrics["rate_per_s"] for entry in entries], factor)
     layout = {
         "xaxis": axis("Arithmetic intensity (FLOP/byte), logarithmic", **log_ticks(left, right)),
-        "yaxis": axis(f"Attained rate ({unit}), logarithmic", **log_ticks(min(ys) / 3, max(ys) * 1.6)),
+        "yaxis": axis(f"Attained rate ({unit}), logarithmic", **log_ticks(min(ys) / 2, max(ys) * 1.6)),
         "showlegend": True,
     }
-    return View(dtype, data, layout, 480)
+    return View(dtype, data, layout, 480, cut=is_cut([entry.metrics["rate_per_s"] for entry in entries]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

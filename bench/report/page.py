@@ -266,10 +266,14 @@ _CHECKED = [
 
 def verification(frame: pd.DataFrame) -> Html:
     """Each row with what was checked; rows with something to say come first and can be shown alone."""
+    common = _common_warnings(frame)
+    own = {text: _without(text, common) for text in frame["warnings"].dropna().unique()}
     spoken = (
-        ~(frame["valid"] & frame["verified"]) | frame["warnings"].notna() | (frame["steady"] == False).fillna(False)  # noqa: E712 - missing is not unsteady
+        ~(frame["valid"] & frame["verified"])
+        | frame["warnings"].isin([text for text, rest in own.items() if rest])
+        | (frame["steady"] == False).fillna(False)  # noqa: E712 - missing is not unsteady
     ).to_numpy(dtype=bool)
-    order = sorted(range(len(frame)), key=lambda place: (not spoken[place], place))[:MOST_ROWS]
+    order = [*spoken.nonzero()[0], *(~spoken).nonzero()[0][:MOST_ROWS]][:MOST_ROWS]
     rows = _plain_rows(frame.iloc[order], _CHECKED)
     header: list[object] = [
         "Row",
@@ -289,7 +293,7 @@ def verification(frame: pd.DataFrame) -> Html:
         el(
             "tr",
             el("th", f"{Path(str(row['file'])).name}:{row['line']}", scope="row"),
-            *(el("td", cell) for cell in _checked_cells(row)),
+            *(el("td", cell) for cell in _checked_cells(row, own.get(row["warnings"]))),
             class_="spoken" if said else "quiet",
         )
         for row, said in zip(rows, [spoken[place] for place in order], strict=True)
@@ -320,17 +324,31 @@ def verification(frame: pd.DataFrame) -> Html:
         for_="only-spoken",
         class_="check",
     )
-    return join(el("p", said), only if 0 < count < len(frame) else "", whole, _more(len(frame), "rows"))
+    everywhere = [el("p", f"In every window: {text.strip()}.") for text in common]
+    return join(el("p", said), *everywhere, only if 0 < count < len(frame) else "", whole, _more(len(frame), "rows"))
 
 
-def _checked_cells(row: dict[str, Any]) -> list[object]:
+def _common_warnings(frame: pd.DataFrame) -> list[str]:
+    """Warnings that every row has: told once above the table rather than in each row."""
+    texts = list(frame["warnings"].unique())
+    if not all(isinstance(text, str) for text in texts):
+        return []
+    first, *others = [text.split(";") for text in texts]
+    return [part for part in first if part.strip() and all(part in other for other in others)]
+
+
+def _without(text: str, common: Sequence[str]) -> str:
+    return "; ".join(part.strip() for part in text.split(";") if part not in common and part.strip())
+
+
+def _checked_cells(row: dict[str, Any], warnings: str | None) -> list[object]:
     shares = "–"
     if row["shares_found"] is not None:
         shares = f"{row['shares_found']} / {figures(row['shares_expected'] or 0, 3)}"
         shares += "" if row["shares_p_value"] is None else f" ({figures(row['shares_p_value'], 2)})"
     samples = "–" if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})"
     ratio = row["crosscheck_ratio"]
-    reasons = [part for part in (row["invalid_reasons"], row["warnings"]) if part]
+    reasons = [part for part in (row["invalid_reasons"], warnings) if part]
     return [
         row["device_name"],
         task_label(row),
@@ -381,11 +399,9 @@ def column_title(name: str) -> str:
 def settings(frame: pd.DataFrame) -> Html:
     """One column per run and device, one row per setting; several values of one run stand side by side."""
     docs = {entry.name: entry.metadata.get("doc") for entry in fields(Record)}
-    groups = [
-        (key, part)
-        for key, part in frame.groupby(["file", "run_id", "device_name", "device_index"], observed=True, sort=False)
-    ]
-    shown = groups[:MOST_RUNS]
+    groups = frame.groupby(["file", "run_id", "device_name", "device_index"], observed=True, sort=False)
+    # a groupby cuts the frame anew for each group: never for groups that are not shown
+    shown = list(itertools.islice(groups, MOST_RUNS))
     header: list[object] = ["Setting", *(Path(str(key[0])).name for key, _ in shown)]
     body = []
     for title, names in _SETTING_GROUPS.items():
@@ -410,7 +426,7 @@ def settings(frame: pd.DataFrame) -> Html:
         role="region",
         aria_label=caption,
     )
-    more = len(groups) - len(shown)
+    more = groups.ngroups - len(shown)
     return join(whole, note(f"{more} more runs are not shown here.") if more else "")
 
 

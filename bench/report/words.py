@@ -90,7 +90,7 @@ def _power(entry: Entry) -> str:
         return ""
     said = f"{figures(watts.value)} W" + (" assumed" if entry.key["energy_source"] == "assumed" else "")
     limit = entry.key["power_limit_w"]
-    return f"{said}, {watts.value / limit:.0%} of its {figures(limit)} W limit" if limit else said
+    return f"{said} of {figures(limit)} W ({watts.value / limit:.0%})" if limit else said
 
 
 def _scope(entry: Entry) -> str:
@@ -242,7 +242,7 @@ def _cautions(entries: Sequence[Entry], frame: pd.DataFrame) -> list[str]:
     found = []
     short = [mode for mode in ("quick", "smoke") if (frame["mode"] == mode).any()]
     if short:
-        found.append(f"Some windows are {_list(short)} ones: too short for a verdict on joules.")
+        found.append(f"Some windows are {_list(short)} ones: too short for a verdict.")
     unsteady = int((frame["steady"] == False).fillna(False).sum())  # noqa: E712 - missing is not unsteady
     if unsteady:
         found.append(f"{_count(unsteady, 'window')} began before rate, power and temperature stood still.")
