@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ COLUMNS = 12
 """Pairs of m and n for which every k is tried."""
 PATIENCE = 12
 """Points looked around without finding a better one, before a search that has time left gives up."""
-FINALISTS = 5
+FINALISTS = 8
+FINAL_ROUNDS = 3
+"""Times that each finalist is measured again; the median counts."""
 FINAL_SHARE = 0.25
 """Share of the budget kept for measuring the finalists again."""
 BURST_S = 0.06
@@ -159,14 +162,27 @@ def search(
         _descend(grid, attempt, found)
         if not found:
             raise BenchError("no shape of the grid could be timed in the budget", "give the search more seconds")
-        finals = []
         names = sorted(found.values(), key=lambda trial: -trial.flops_per_s)[:FINALISTS]
-        for left, trial in zip(range(len(names), 0, -1), names, strict=True):
-            remaining = max(BURST_S, (start + budget_s - clock()) / left)
-            # The allocation, the check and the warm-up come out of the same time.
-            again = measure(trial.point, 0.8 * remaining)
-            finals.append(Trial(*again.point, again.flops_per_s, again.seconds, final=True))
-            tell(finals[-1])
+        rounds: dict[Point, list[Trial]] = {trial.point: [] for trial in names}
+        # Interleaved, so that heat and other work on the machine fall on all of them.
+        turns = [point for _ in range(FINAL_ROUNDS) for point in rounds]
+        for left, point in zip(range(len(turns), 0, -1), turns, strict=True):
+            if clock() >= start + budget_s and any(rounds.values()):
+                break
+            # The check and the warm-up come out of the same time.
+            again = measure(point, max(BURST_S, 0.8 * (start + budget_s - clock()) / left))
+            rounds[point].append(again)
+            tell(again)
+        finals = [
+            Trial(
+                *point,
+                statistics.median(trial.flops_per_s for trial in trials),
+                sum(trial.seconds for trial in trials),
+                final=True,
+            )
+            for point, trials in rounds.items()
+            if trials
+        ]
     finally:
         if bench is not None:
             bench.close()
