@@ -517,6 +517,13 @@ def test_markup_escapes_all_but_markup():
         markup.script_json(float("nan"))
 
 
+def test_a_column_in_which_nobody_has_anything_is_left_out(tmp_path):
+    frame, result = frame_of(tmp_path, run(CARD_A, 2, metered=False))
+    assert "Work per joule" not in report.render(frame, result)
+    frame, result = frame_of(tmp_path, [*run(CARD_A, 2, metered=False), *run(CARD_B, 2)])
+    assert '<th scope="col">Work per joule</th>' in report.render(frame, result)
+
+
 def test_a_long_file_of_rows_is_cut_with_a_word(tmp_path):
     records = [sha256d(CARD_A, repeat) for repeat in range(1, page.MOST_ROWS + 12)]
     records[-1] = invalid(records[-1], "the last one is wrong")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.compare import Result
 from bench.model import Comparison
+from bench.report.markup import NOTHING
 from bench.units import figures, symbol
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def scale(values: Sequence[float], unit: str) -> tuple[float, str]:
 def interval_text(found: Comparison) -> str:
     """``12.50 MH/J (12.42 to 12.58)``; ``(one window)`` where there is no spread."""
     if found.value is None:
-        return "–"
+        return NOTHING
     factor, unit = scale([found.value], found.unit)
     if found.low is None or found.high is None:
         return f"{figures(found.value / factor)} {unit} (one window, no interval)"

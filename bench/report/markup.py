@@ -6,6 +6,9 @@ import html
 import json
 from typing import Any
 
+NOTHING = "–"
+"""A missing figure. Never 0."""
+
 
 class Html(str):
     """A text that is markup. Only this module and :func:`raw` make one."""
@@ -55,9 +58,16 @@ def table(
     caption: str,
     numeric: set[int] | None = None,
     class_: str | None = None,
+    lean: bool = False,
 ) -> Html:
-    """A table in a box that scrolls sideways on its own, reachable by keyboard, so that the page never does."""
-    right = numeric or set()
+    """A table in a box that scrolls sideways on its own, reachable by keyboard, so that the page never does.
+
+    ``numeric`` columns stand to the right; ``lean`` leaves out columns from the third on in which no row has anything.
+    """
+    empty = [place for place in range(2, len(header)) if lean and all(str(row[place]) in ("", NOTHING) for row in rows)]
+    kept = [place for place in range(len(header)) if place not in empty]
+    header, rows = [header[place] for place in kept], [[row[place] for place in kept] for row in rows]
+    right = {kept.index(place) for place in numeric or set() if place in kept}
     head = el("tr", *(el("th", cell, scope="col", class_="n" if i in right else None) for i, cell in enumerate(header)))
     body = [
         el(

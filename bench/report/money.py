@@ -14,7 +14,7 @@ from typing import Any
 from bench import economics
 from bench.economics import BREAK_EVENS, Inputs, Outlook, Price, Range, Side
 from bench.report.figures import Figure, View, axis
-from bench.report.markup import Html, el, join, label, table
+from bench.report.markup import NOTHING, Html, el, join, label, table
 from bench.report.page import details, figure, note
 from bench.units import figures
 
@@ -62,7 +62,7 @@ def written(value: float | None, decimals: int) -> str:
     A figure of which one digit at most would be left gets three decimals more.
     """
     if value is None or not math.isfinite(value):
-        return "–"
+        return NOTHING
     if 0 < abs(value) < 10.0 ** (1 - decimals):
         decimals += 3
     text = f"{value:,.{decimals}f}".replace("-", "−")
@@ -302,7 +302,7 @@ def _round_up(value: float) -> float:
 
 def _cell(value: Range | None, decimals: int) -> Html:
     if value is None:
-        return join("–")
+        return join(NOTHING)
     likely = el("span", written(value.likely, decimals), class_="keep")
     if value.low == value.high or value.low is None or value.high is None:
         return likely

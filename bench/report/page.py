@@ -12,7 +12,7 @@ from bench.compare import Result
 from bench.model import Record
 from bench.report.entries import Entry, interval_text, task_label, unit_text
 from bench.report.figures import GLYPHS, Figure
-from bench.report.markup import Html, el, join, table
+from bench.report.markup import NOTHING, Html, el, join, table
 from bench.report.timeline import Run, medians
 from bench.report.words import Tile
 from bench.units import figures, scaled
@@ -112,7 +112,7 @@ def lines_table(entries: Sequence[Entry], result: Result) -> Html:
     for entry in entries[:MOST_ROWS]:
         rate = entry.metrics.get("rate_per_s")
         cells = [
-            _interval(interval_text(found)) if (found := entry.figure(metric)) else "–"
+            _interval(interval_text(found)) if (found := entry.figure(metric)) else NOTHING
             for metric in ("rate_per_s", "power_mean_w", "work_per_j", "tokens_per_s", "tokens_per_j")
         ]
         mfu = entry.means.get("mfu")
@@ -124,12 +124,12 @@ def lines_table(entries: Sequence[Entry], result: Result) -> Html:
                 str(entry.key["implementation"]) + ("" if entry.key["native"] else " (emulated)"),
                 str(rate.repeats if rate else 0),
                 *cells,
-                "–" if mfu is None else f"{mfu:.1%}",
+                NOTHING if mfu is None else f"{mfu:.1%}",
                 *(_verdict(entry, metric, result) for metric in ("rate_per_s", "work_per_j")),
             ]
         )
     caption = "Every line: a card, a task and a setting, with 95% intervals from the repeats"
-    shown = table(_LINE_HEADER, rows, caption=caption, numeric={4}, class_="lines")
+    shown = table(_LINE_HEADER, rows, caption=caption, numeric={4}, class_="lines", lean=True)
     return join(shown, _more(len(entries), "lines"))
 
 
@@ -142,9 +142,9 @@ def _interval(text: str) -> Html:
 def _verdict(entry: Entry, metric: str, result: Result) -> object:
     found = entry.metrics.get(metric)
     if found is None:
-        return "–"
+        return NOTHING
     if found.verdict == "baseline":
-        return "baseline" if result.baseline is not None else "–"
+        return "baseline" if result.baseline is not None else NOTHING
     said = found.verdict if found.ratio is None else f"{figures(found.ratio, 4)}× {found.verdict}"
     more = []
     if found.ratio_low is not None and found.ratio_high is not None:
@@ -167,7 +167,7 @@ def means_table(result: Result) -> Html:
             str(item.key[result.subject]),
             str(item.key["workload"]),
             item.metric.replace("_", " "),
-            "–"
+            NOTHING
             if item.ratio is None
             else f"{figures(item.ratio)}× ({figures(item.ratio_low or 0)} to {figures(item.ratio_high or 0)})",
             item.verdict,
@@ -198,7 +198,7 @@ def published_table(result: Result) -> Html:
             str(item.key["device_name"]),
             str(item.key["published_metric"]),
             str(item.key["published_kind"]),
-            "–" if item.value is None else scaled(item.value, unit_text(item.unit)),
+            NOTHING if item.value is None else scaled(item.value, unit_text(item.unit)),
             item.reason or "",
         ]
         for item in result.published[:MOST_ROWS]
@@ -316,7 +316,8 @@ def verification(frame: pd.DataFrame) -> Html:
     )
     good = int((frame["valid"] & frame["verified"]).sum())
     count = int(spoken.sum())
-    said = f"{good:,} of {len(frame):,} windows are verified and valid; {count:,} have a reason or a warning to read."
+    some = f"{count:,} with" if count else "none has"
+    said = f"{good:,} of {len(frame):,} windows are verified and valid; {some} a reason or a warning to read."
     only = el(
         "label",
         el("input", type="checkbox", id="only-spoken"),
@@ -342,11 +343,11 @@ def _without(text: str, common: Sequence[str]) -> str:
 
 
 def _checked_cells(row: dict[str, Any], warnings: str | None) -> list[object]:
-    shares = "–"
+    shares = NOTHING
     if row["shares_found"] is not None:
         shares = f"{row['shares_found']} / {figures(row['shares_expected'] or 0, 3)}"
         shares += "" if row["shares_p_value"] is None else f" ({figures(row['shares_p_value'], 2)})"
-    samples = "–" if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})"
+    samples = NOTHING if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})"
     ratio = row["crosscheck_ratio"]
     reasons = [part for part in (row["invalid_reasons"], warnings) if part]
     return [
@@ -358,7 +359,7 @@ def _checked_cells(row: dict[str, Any], warnings: str | None) -> list[object]:
         "; ".join(reasons),
         {True: "yes", False: "no"}.get(row["steady"], "not judged"),
         shares,
-        "–" if ratio is None else f"{ratio:.3f}",
+        NOTHING if ratio is None else f"{ratio:.3f}",
         samples,
         (row["throttle_reasons"] or "nothing").replace(";", ", "),
     ]

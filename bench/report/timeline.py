@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -292,7 +293,7 @@ def medians(run: Run) -> dict[tuple[str, str], float]:
     by_task: dict[tuple[str, str], list[float]] = {}
     for item in run.stretches:
         by_task.setdefault((item.card, item.task), []).append(item.rate_per_s)
-    return {where: sorted(values)[len(values) // 2] for where, values in by_task.items()}
+    return {where: statistics.median(values) for where, values in by_task.items()}
 
 
 def _rate_trace(run: Run) -> dict[str, Any]:

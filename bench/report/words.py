@@ -10,6 +10,7 @@ from bench.compare import Result
 from bench.model import Comparison
 from bench.report.entries import Entry, best, interval_text
 from bench.report.figures import GLYPHS, tasks
+from bench.report.markup import NOTHING
 from bench.units import figures
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def tiles(entries: Sequence[Entry], chosen: Headline) -> list[Tile]:
                 lines.append((f"{what}: {entry.task}", value, "; ".join(part for part in remarks if part)))
             elif task is not None:
                 timed = lead(entries, card, task, "rate_per_s") is not None
-                lines.append((f"{what}: {task}", "–", "no watts were read" if timed else "no valid window"))
+                lines.append((f"{what}: {task}", NOTHING, "no watts were read" if timed else "no valid window"))
         found.append(Tile(card, series, tuple(lines)))
     return found[:MOST_CARDS]
 
