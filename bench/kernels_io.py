@@ -74,7 +74,10 @@ def units(machine: str) -> list[Unit]:
     return listed
 
 
-SOURCES: dict[str, frozenset[str]] = {"sha256d_cpu.c": frozenset()}
+SOURCES: dict[str, frozenset[str]] = {
+    "sha256d_cpu.c": frozenset(),
+    "scrypt_cpu.c": frozenset({"shanivl", "shani", "armv8"}),
+}
 """C file → instruction sets it is not compiled for."""
 
 
@@ -211,8 +214,10 @@ def _run_all(commands: list[list[str]]) -> None:
 
 
 def _stale(library: Path, sources: Path) -> bool:
+    """Whether a source is newer than the library, or this file, which says how it is compiled."""
     built_ns = library.stat().st_mtime_ns
-    return any(file.stat().st_mtime_ns > built_ns for pattern in ("*.c", "*.h") for file in sources.glob(pattern))
+    inputs = [*sources.glob("*.c"), *sources.glob("*.h"), Path(__file__)]
+    return any(file.stat().st_mtime_ns > built_ns for file in inputs)
 
 
 @contextmanager

@@ -35,5 +35,11 @@ int bw_sha256d_prepare(const uint8_t *header, int share_bits, uint8_t *job);
 void bw_sha256d_scan(int index, const uint8_t *header, uint32_t sequence, uint32_t share_bits, struct bw_range *range,
                      struct bw_shares *shares);
 
+/* The same for scrypt(N = 1024, r = 1, p = 1). The scan returns 0, or -1 when there is no memory for its scratchpads. */
+const char *bw_scrypt_isa(int index);
+int bw_scrypt_supported(int index);
+int bw_scrypt_scan(int index, const uint8_t *header, uint32_t sequence, uint32_t share_bits, struct bw_range *range,
+                   struct bw_shares *shares);
+
 #pragma GCC visibility pop
 #endif

@@ -8,18 +8,124 @@ nothing to hash, and a power sampler in the same process finds the GIL free.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
-from bench import kernels_io
+from bench import kernels_io, proof
 from bench.model import BenchError
 from bench.workloads.engine import NONCE_SPACE, Work
+from bench.workloads.scan import HeaderRoll, reference_scan
 
 SHARE_CAPACITY = 1 << 20
+TRIAL_BOUND_S = 0.01
+CLEARLY_FASTER = 1.03
+"""A later instruction set wins the trial only by this factor, so that noise does not change the choice."""
 
-Scan = Callable[..., None]
-"""C: ``(index, header, sequence, share_bits, range, shares)``."""
+Scan = Callable[..., int | None]
+"""C: ``(index, header, sequence, share_bits, range, shares)``; not 0 where there was no memory for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostScan:
+    """One scan of the host library in all its instruction sets: which there are, which are right, which is fastest."""
+
+    algorithm: str
+    """``sha256d`` or ``scrypt``: names the reference and the library's functions ``bw_<algorithm>_…``."""
+    ffi: Any
+    lib: Any
+    self_test_count: int
+    """Nonces of each range of the self-test: more than any vector has lanes."""
+    trial_nonces: tuple[int, int]
+    """Nonces of the shortest and the longest trial scan."""
+
+    @property
+    def scan(self) -> Scan:
+        """The library's scan function."""
+        function: Scan = getattr(self.lib, f"bw_{self.algorithm}_scan")
+        return function
+
+    def names(self) -> list[str]:
+        """Instruction sets that the library holds, best first as a rule."""
+        name_of = getattr(self.lib, f"bw_{self.algorithm}_isa")
+        names: list[str] = []
+        while (name := name_of(len(names))) != self.ffi.NULL:
+            names.append(self.ffi.string(name).decode())
+        return names
+
+    def supported(self) -> list[str]:
+        """Those of them that this machine runs."""
+        runs = getattr(self.lib, f"bw_{self.algorithm}_supported")
+        return [name for index, name in enumerate(self.names()) if runs(index)]
+
+    def once(self, isa: str, header: bytes, bits: int, first: int, count: int) -> list[int]:
+        """One scan on this thread: the shares' nonces in the order found. For self-tests and trials."""
+        span = self.ffi.new("struct bw_range *", {"next": first, "end": first + count, "grain": 1 << 15, "stop": 0})
+        entries = self.ffi.new("uint64_t[]", count)
+        shares = self.ffi.new("struct bw_shares *", {"capacity": count, "entries": entries})
+        self.scan(self.names().index(isa), header, 0, bits, span, shares)
+        return [entry & 0xFFFFFFFF for entry in self.ffi.unpack(entries, shares.count)]
+
+    def self_test(self, isa: str) -> str | None:
+        """Compare one instruction set with pycryptodome over every lane; what is wrong, or None."""
+        count, digest = self.self_test_count, proof.DIGESTS[self.algorithm]
+        for seed, first in enumerate((0, 0x7FFFFFFF - count // 2, NONCE_SPACE - count)):
+            header = HeaderRoll(seed).header(seed)
+            if sorted(self.once(isa, header, 1, first, count)) != reference_scan(digest, header, 1, first, count):
+                return f"it disagrees with the reference on nonces from {first}"
+        return None
+
+    def choose(self, asked: str | None) -> str:
+        """The instruction set asked for, or the fastest that passes its self-test.
+
+        Raises:
+            BenchError: it is unknown, does not run here, or is wrong.
+        """
+        names, supported = self.names(), self.supported()
+        if asked is None or asked == "auto":
+            return self._fastest(supported)
+        if asked not in names:
+            raise BenchError(f"there is no {self.algorithm} code for {asked!r}", f"choose from {', '.join(names)}")
+        if asked not in supported:
+            raise BenchError(f"this CPU does not run {asked}", f"choose from {', '.join(supported)}")
+        wrong = self.self_test(asked)
+        if wrong:
+            raise BenchError(
+                f"the {asked} code fails its self-test: {wrong}", "leave --isa out, and report this defect"
+            )
+        return asked
+
+    def _fastest(self, supported: list[str]) -> str:
+        best: tuple[float, str] | None = None
+        failures: list[str] = []
+        for isa in supported:
+            wrong = self.self_test(isa)
+            if wrong:
+                failures.append(f"{isa}: {wrong}")
+                continue
+            rate = self._trial(isa)
+            if best is None or rate > best[0] * CLEARLY_FASTER:
+                best = (rate, isa)
+        if best is None:
+            raise BenchError(
+                f"no {self.algorithm} code passes its self-test ({'; '.join(failures) or 'none runs on this CPU'})",
+                "delete bench/_native and run again, with another compiler in CC",
+            )
+        return best[1]
+
+    def _trial(self, isa: str) -> float:
+        """Hashes per second of this thread's own time, whatever else runs: the best of a few short scans."""
+        header = HeaderRoll(0).header(0)
+        count, longest = self.trial_nonces
+        best, spent = 0.0, 0.0
+        while spent < TRIAL_BOUND_S and count <= longest:
+            started = time.thread_time()
+            self.once(isa, header, 32, 0, count)
+            seconds = max(time.thread_time() - started, 1e-9)
+            best, spent, count = max(best, count / seconds), spent + seconds, count * 2
+        return best
 
 
 class CpuScan:
@@ -58,7 +164,7 @@ class CpuScan:
         self._entries = self._ffi.new("uint64_t[]", capacity)
         self._shares = self._ffi.new("struct bw_shares *", {"capacity": capacity, "entries": self._entries})
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="bitwatt-scan")
-        self._running: list[tuple[Any, list[Future[None]]]] = []
+        self._running: list[tuple[Any, list[Future[int | None]]]] = []
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Hand one range to all threads; returns at once."""
@@ -73,9 +179,10 @@ class CpuScan:
     def sync(self) -> None:
         """Wait for every scan handed over."""
         running, self._running = self._running, []
-        for _, futures in running:
-            for future in futures:
-                future.result()
+        # Every one is awaited before the first failure is told: none may go on filling the buffer.
+        failed = [future.result() for _, futures in running for future in futures]
+        if any(failed):
+            raise BenchError("there is no memory for the scan's scratchpads", "use fewer threads with --threads")
 
     def drain(self) -> list[tuple[int, int]]:
         """Take the shares found so far."""

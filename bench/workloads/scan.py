@@ -17,8 +17,6 @@ from bench.workloads.engine import NONCE_SPACE, Engine, Work
 SHARES_PER_S = 200
 """Least expected shares in a second of work: a count off by a quarter is then beyond chance."""
 MAX_SHARES_PER_LAUNCH = 1 << 16
-REHASH_ALL = 4096
-"""Up to so many shares of an audit are all hashed again; of more, a random sample of this size."""
 PROBE_S = 0.05
 
 
@@ -34,6 +32,8 @@ class Algorithm:
     """Nonces scanned around each known one."""
     check_counts: tuple[tuple[int, int], ...]
     """``(share_bits, nonces)`` of the ranges compared with the reference, hash for hash."""
+    rehash_all: int
+    """Up to so many shares of an audit are all hashed again; of more, a random sample of this size."""
 
     @property
     def digest(self) -> Callable[[bytes], bytes]:
@@ -211,7 +211,8 @@ class ScanJob:
         if bits is None or not (scanned or found):
             return Audit(ok=True, share_bits=bits)
         reasons, shares = self._locate(scanned, found)
-        sample = shares if len(shares) <= REHASH_ALL else self._rng.sample(shares, REHASH_ALL)
+        limit = self._algorithm.rehash_all
+        sample = shares if len(shares) <= limit else self._rng.sample(shares, limit)
         bad = [why for share in sample if (why := proof.share_problem(share, bits, self._algorithm.name))]
         reasons += bad[:3]
         if len(bad) > 3:

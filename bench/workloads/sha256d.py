@@ -43,6 +43,7 @@ ALGORITHM = Algorithm(
     known_bits=32,
     known_span=4099,
     check_counts=((1, 257), (1, 515), (3, 1021), (8, 4095)),
+    rehash_all=4096,
 )
 
 

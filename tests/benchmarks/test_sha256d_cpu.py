@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from bench import kernels_io
-from bench.workloads import sha256d_cpu
+from bench.workloads import scrypt_cpu, sha256d_cpu
+from bench.workloads.cpu_scan import HostScan
 
-NONCES = 1 << 18
+CASES = [
+    pytest.param(code, isa, nonces, id=f"{code.algorithm}-{isa}")
+    for code, nonces in ((sha256d_cpu.host_scan(), 1 << 18), (scrypt_cpu.host_scan(), 1 << 9))
+    for isa in code.supported()
+]
 
 
-@pytest.mark.parametrize("isa", sha256d_cpu.supported_isas())
-def test_scan_of_one_thread(benchmark, isa):
-    ffi, lib = kernels_io.host()
-    index = sha256d_cpu.isa_names(ffi, lib).index(isa)
+@pytest.mark.parametrize(("code", "isa", "nonces"), CASES)
+def test_scan_of_one_thread(benchmark, code: HostScan, isa: str, nonces: int):
+    ffi, index = code.ffi, code.names().index(isa)
     shares = ffi.new("struct bw_shares *", {"capacity": 0, "entries": ffi.NULL})
 
     def scan():
-        span = ffi.new("struct bw_range *", {"next": 0, "end": NONCES, "grain": 1 << 15, "stop": 0})
-        lib.bw_sha256d_scan(index, bytes(80), 0, 32, span, shares)
+        span = ffi.new("struct bw_range *", {"next": 0, "end": nonces, "grain": 1 << 15, "stop": 0})
+        code.scan(index, bytes(80), 0, 32, span, shares)
 
-    benchmark.extra_info["hashes"] = NONCES
+    benchmark.extra_info["hashes"] = nonces
     benchmark(scan)
-    benchmark.extra_info["mhash_per_s"] = NONCES / benchmark.stats["min"] / 1e6
+    benchmark.extra_info["hash_per_s"] = nonces / benchmark.stats["min"]
