@@ -13,11 +13,12 @@ from bench.workloads import sha256d_cuda
 from bench.workloads.cuda_scan import whole_source
 from bench.workloads.engine import NONCE_SPACE
 from bench.workloads.scan import reference_scan
-from tests.fakes.cuda import ptx
+from tests.fakes.cuda import machine, ptx
 from tests.test_sha256d_cuda import VARIANTS, headers, known_headers
 
 SOURCE = kernels_io.source("sha256d.cu")
 HEADERS = {"sha256d.h": kernels_io.source("sha256d.h")}
+FACTORS = sha256d_cuda.FACTORS
 NONCES = 4
 THREADS = 8
 
@@ -74,7 +75,7 @@ def run(compiled: ptx.Program, header: bytes, bits: int, first: int, count: int,
     count_at, counter = memory.add(8)
     found_at, found = memory.add(8 * capacity)
     job = sha256d_cuda.prepare(header, bits).tobytes()
-    factors = b"".join(factor.to_bytes(4, "little") for factor in sha256d_cuda.FACTORS)
+    factors = b"".join(factor.to_bytes(4, "little") for factor in FACTORS)
     words = [word.to_bytes(4, "little") for word in (7, first, count - 1)]
     pointers = [address.to_bytes(8, "little") for address in (count_at, found_at)]
     blocks = -(-(first % NONCES + count) // NONCES // THREADS) + 1
@@ -119,6 +120,72 @@ def test_a_fault_in_what_only_a_gpu_compiles_is_caught(right: str, wrong: str) -
     same = run(program(3, 90, SOURCE.replace(right, wrong)), header, 1, 0, 24) == due
     # Both halves of a rotation are added, so their order alone changes nothing.
     assert same == ("high" in right)
+
+
+@functools.cache
+def listing(arch: int, variant: int) -> str:
+    return sass.disassemble(cubin(arch, variant).image)
+
+
+def survivors(arch: int, code: str, header: bytes, bits: int, first: int, threads: int = 256) -> list[int]:
+    """Nonces whose thread does not leave at the first exit: those that go on to report a share."""
+    job, factors = sha256d_cuda.prepare(header, bits).tobytes(), b"".join(f.to_bytes(4, "little") for f in FACTORS)
+    scalars = b"".join(word.to_bytes(4, "little") for word in (7, first, threads - 1))
+    block = machine.Machine(arch, job + factors + scalars, threads)
+    leaves = block.run(code, "sha256d_scan")
+    assert block.executed > 2000
+    return [first + int(thread) for thread in (~leaves).nonzero()[0]]
+
+
+@pytest.mark.parametrize(
+    ("arch", "variant"),
+    # Every variant once, and on every architecture what differs most in the instructions used.
+    [
+        *((arch, 3) for arch in sass.ARCHITECTURES),
+        *((90, variant) for variant in (1, 2, 4)),
+        *((a, 0) for a in (80, 120)),
+    ],
+)
+def test_machine_code_agrees_with_the_reference(arch: int, variant: int) -> None:
+    """The bits that a card would run, run here, for each card that the project compiles for."""
+    code = listing(arch, variant)
+    # A mined header: around its nonce lie some 32 shares of 3 bits, and the mined one.
+    header, nonce = known_headers()[variant % 3]
+    first = nonce - 100
+    assert survivors(arch, code, header, 3, first) == reference_scan(proof.sha256d, header, 3, first, 256)
+
+
+@pytest.mark.parametrize("variant", [0, 3])
+def test_machine_code_finds_mined_headers(variant: int) -> None:
+    for header, nonce in known_headers():
+        assert survivors(90, listing(90, variant), header, 32, nonce - 8, threads=32) == [nonce]
+
+
+@pytest.mark.parametrize("first", [0, NONCE_SPACE - 256])
+def test_machine_code_at_the_edges(first: int) -> None:
+    header = headers(first, 1)[0]
+    due = reference_scan(proof.sha256d, header, 3, first, 256)
+    assert survivors(90, listing(90, 3), header, 3, first) == due
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("IMAD.HI.U32", "IMAD.WIDE.U32"), ("0x96, !PT", "0x69, !PT"), ("IMAD.HI.U32", "IMAD"), ("0x123", "0x132")],
+)
+def test_one_wrong_instruction_in_machine_code_is_caught(right: str, wrong: str) -> None:
+    code = listing(90, 2)
+    at = code.index(right, code.index(".text.sha256d_scan"))
+    faulty = code[:at] + wrong + code[at + len(right) :]
+    header, first = headers(1, 1)[0], 0x01020300
+    due = reference_scan(proof.sha256d, header, 3, first, 256)
+    assert survivors(90, code, header, 3, first) == due
+    assert survivors(90, faulty, header, 3, first) != due
+
+
+def test_machine_code_that_nobody_taught_is_an_error() -> None:
+    code = listing(90, 2).replace("PRMT", "BMSK", 1)
+    with pytest.raises(AssertionError, match=r"nobody taught: .*BMSK"):
+        survivors(90, code, bytes(80), 3, 0)
 
 
 def test_the_interpreter_rejects_what_it_was_not_taught() -> None:
