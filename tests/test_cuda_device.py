@@ -5,12 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bench.model import Device
-from bench.workloads import scrypt_cuda, sha256d_cuda
+from bench.workloads import scrypt, scrypt_cuda, sha256d, sha256d_cuda
 from bench.workloads.cuda_scan import CudaScan
 from bench.workloads.scan import Algorithm, ScanJob
-from bench.workloads.sha256d import ALGORITHM
-
-SCRYPT = Algorithm(name="scrypt", known=(), known_bits=1, known_span=1, check_counts=((1, 257), (3, 1021)))
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +35,15 @@ def prove(engine: CudaScan, algorithm: Algorithm) -> None:
 
 @pytest.mark.parametrize("variant", sha256d_cuda.VARIANTS)
 def test_sha256d(device: Device, variant: int) -> None:
-    prove(sha256d_cuda.open_engine(device, {"variant": variant}), ALGORITHM)
+    prove(sha256d_cuda.open_engine(device, {"variant": variant}), sha256d.ALGORITHM)
 
 
 @pytest.mark.parametrize("variant", range(len(scrypt_cuda.GAPS_AND_WIDE)))
 def test_scrypt(device: Device, variant: int) -> None:
-    prove(scrypt_cuda.open_engine(device, {"variant": variant}), SCRYPT)
+    prove(scrypt_cuda.open_engine(device, {"variant": variant}), scrypt.ALGORITHM)
 
 
 def test_a_trial_keeps_one(device: Device) -> None:
     engine = sha256d_cuda.open_engine(device, {})
     assert engine.implementation.startswith("cuda-v")
-    prove(engine, ALGORITHM)
+    prove(engine, sha256d.ALGORITHM)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import proof, sass
-from bench.model import BenchError, Device
+from bench import proof, sass, workloads
+from bench.model import BenchError, Device, Variant
 from bench.workloads import cuda_scan, scrypt_cuda
 from bench.workloads.cuda_scan import CudaScan, whole_source
 from bench.workloads.engine import NONCE_SPACE, Work
@@ -216,6 +216,20 @@ def test_scans_in_flight_keep_their_own_headers(cupy: ModuleType) -> None:
     opened.sync()
     due = [(w.sequence, n) for w in works for n in reference_scan(proof.scrypt, w.header, 1, 10, 5)]
     assert sorted(opened.drain()) == due
+
+
+def test_workload_on_cuda_verifies_and_proves(cupy: ModuleType) -> None:
+    """The way that the command line takes, known headers and ranges included."""
+    job = workloads.load("scrypt").build(DEVICE, Variant("scrypt", options={"variant": 2, "seed": 5, "share_bits": 3}))
+    assert job.facts.implementation == "cuda-v2"
+    assert job.facts.options == "gap=2"
+    verified = job.verify()
+    assert verified.ok, verified.reasons
+    job.launch(2)
+    audit = job.audit()
+    assert audit.ok, audit.reasons
+    assert audit.shares_expected == 2 * job.facts.work_per_quantum / 8
+    job.close()
 
 
 @pytest.mark.parametrize("free_mib", [1, 2, 64])

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import proof
+from bench import proof, workloads
 from bench.model import BenchError, Device
-from bench.workloads import cuda_scan, sha256d_cuda
+from bench.workloads import Request, cuda_scan, sha256d_cuda
 from bench.workloads.cuda_scan import CudaScan, whole_source
 from bench.workloads.engine import NONCE_SPACE, Work
 from bench.workloads.scan import ScanJob, reference_scan, with_nonce
@@ -234,6 +234,20 @@ def test_job_over_the_engine_rolls_and_proves(cupy: ModuleType) -> None:
     assert audit.ok, audit.reasons
     assert audit.shares_expected == pytest.approx(3 * job._engine.quantum / 64)
     assert len({share.header_hex[:152] for share in audit.shares}) == 2
+    job.close()
+
+
+def test_workload_on_cuda_takes_this_engine(cupy: ModuleType) -> None:
+    """The way that the command line takes."""
+    options = {"variant": 2, "seed": 5, "share_bits": 8, "prefer": "speed"}
+    variant = workloads.load("sha256d").plan(DEVICE, Request(options=options))[0]
+    job = workloads.load("sha256d").build(DEVICE, variant)
+    assert job.facts.implementation == "cuda-v2"
+    assert job.verify().ok
+    job.launch(1)
+    audit = job.audit()
+    assert audit.ok, audit.reasons
+    assert audit.shares_found == len(audit.shares) > 0
     job.close()
 
 
