@@ -446,7 +446,7 @@ def compare_command(
     fail_if: Annotated[
         list[str] | None, typer.Option(help="Exit with 1 if this holds of a ratio: 'sha256d.work_per_j<0.95'.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="A JSON object with every comparison.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="A list of every comparison.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="A line per comparison.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="A table for an issue or a README.")] = False,
 ) -> None:

@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "recompute": {"model", "energy", "store"},
     "lines": {"model"},
     "compare": {"model", "lines"},
-    "gate": {"model", "compare"},
+    "gate": {"model", "compare", "lines"},
     "published": {"model", "compare"},
     "economics": {"model", "compare", "lines"},
     "render": {"model", "units", "store", "compare", "lines", "gate", "economics"},

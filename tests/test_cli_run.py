@@ -282,4 +282,4 @@ def test_version_and_devices():
     done = bitwatt("devices", "--json")
     assert done.returncode == 0, done.stderr
     listed = json.load(io.StringIO(done.stdout))
-    assert "cpu" in [entry["label"] for entry in listed]
+    assert "cpu" in [entry["device"]["label"] for entry in listed]
