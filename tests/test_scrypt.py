@@ -117,7 +117,7 @@ def test_a_planted_fault_fails_the_self_test(tmp_path, monkeypatch, right, wrong
     assert text.count(right) == 1
     file.write_text(text.replace(right, wrong))
     monkeypatch.setattr(kernels_io, "SOURCES", {"scrypt_cpu.c": kernels_io.SOURCES["scrypt_cpu.c"]})
-    kernels_io.build_library(tmp_path / "kernels", tmp_path / "lib.so", defines=("-O1",))
+    kernels_io.build_library(tmp_path / "kernels", tmp_path / "lib.so", defines=("-O0",))
     ffi = FFI()
     ffi.cdef(kernels_io.declarations(kernels_io.source("host.h")))
     loaded = ffi.dlopen(str(tmp_path / "lib.so"))

@@ -163,7 +163,7 @@ def planted(tmp_path_factory):
     (folder / "kernels" / "sha256d.h").write_text(text.replace("0x682e6ff3u", "0x682e6ff2u"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels_io, "SOURCES", {"sha256d_cpu.c": frozenset()})
-        kernels_io.build_library(folder / "kernels", folder / "lib.so", defines=("-O1",))
+        kernels_io.build_library(folder / "kernels", folder / "lib.so", defines=("-O0",))
     ffi = FFI()
     ffi.cdef(kernels_io.declarations(kernels_io.source("host.h")))
     return ffi, ffi.dlopen(str(folder / "lib.so"))

@@ -178,9 +178,9 @@ class CpuScan:
 
     def sync(self) -> None:
         """Wait for every scan handed over."""
-        running, self._running = self._running, []
         # Every one is awaited before the first failure is told: none may go on filling the buffer.
-        failed = [future.result() for _, futures in running for future in futures]
+        failed = [future.result() for _, futures in self._running for future in futures]
+        self._running = []
         if any(failed):
             raise BenchError("there is no memory for the scan's scratchpads", "use fewer threads with --threads")
 
