@@ -548,7 +548,7 @@ def test_pictures_without_a_browser_say_how_to_get_one(tmp_path, monkeypatch):
 
 def test_a_browser_that_draws_nothing_is_an_error(tmp_path):
     page_file = tmp_path / "page.html"
-    page_file.write_text('<div data-figure="pick"></div>')
+    page_file.write_text('<div data-figure="pick" style="height:500px"></div>')
     mute = tmp_path / "browser"
     mute.write_text("#!/bin/sh\necho it broke >&2\n")
     mute.chmod(0o755)

@@ -63,6 +63,16 @@ def wide_elements(browser: Chromium) -> list[str]:
     )
 
 
+def cut_texts(browser: Chromium) -> list[str]:
+    """Texts of plots that reach beyond their plot's sides."""
+    return browser.js(
+        """[...document.querySelectorAll(".plot")].flatMap(p => { const box = p.getBoundingClientRect();
+            return [...p.querySelectorAll("text")].filter(t => t.textContent && t.getBoundingClientRect().width)
+                .map(t => [t.textContent, t.getBoundingClientRect()])
+                .filter(([, r]) => r.left < box.left - 1 || r.right > box.right + 1).map(([text]) => text) })"""
+    )
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390, 320])
 def test_it_renders_without_overflow_errors_or_requests(browser, page_file, width, dark):
@@ -77,14 +87,7 @@ def test_it_renders_without_overflow_errors_or_requests(browser, page_file, widt
     plots = browser.js("[...document.querySelectorAll('.plot')].map(p => p.querySelectorAll('.trace').length)")
     assert len(plots) == 7
     assert all(plots)
-    # nothing of a plot is cut off at its sides
-    cut = browser.js(
-        """[...document.querySelectorAll(".plot")].flatMap(p => { const box = p.getBoundingClientRect();
-            return [...p.querySelectorAll("text")].filter(t => t.textContent && t.getBoundingClientRect().width)
-                .map(t => [t.textContent, t.getBoundingClientRect()])
-                .filter(([, r]) => r.left < box.left - 1 || r.right > box.right + 1).map(([text]) => text) })"""
-    )
-    assert cut == []
+    assert cut_texts(browser) == []
     assert browser.messages == []
     assert browser.requests == [page_file.as_uri()]
 
@@ -201,13 +204,36 @@ def test_turning_a_phone_redraws_the_plot_in_its_other_shape(browser, page_file)
     assert browser.js("document.documentElement.scrollWidth") <= 844
 
 
+@pytest.mark.parametrize("name", ["pick", "over-time", "money"])
+def test_a_figure_alone_fills_the_window_with_its_titles_in_place(browser, page_file, name):
+    browser.messages.clear()
+    browser.size(1000, 640)
+    browser.open("about:blank")  # a change of the fragment alone would not load the page anew
+    browser.open(f"{page_file.as_uri()}#only={name}")
+    shown = browser.js("[...document.querySelectorAll('.plot')].filter(p => p.offsetHeight).map(p => p.dataset.figure)")
+    assert shown == [name]
+    title, axis, side, plot = browser.js(
+        f"""["figcaption", ".xtitle", ".ytitle", ".plot"].map(s => document.querySelector("#{name}-figure " + s))
+            .map(e => e.getBoundingClientRect()).map(r => ({{top: r.top, bottom: r.bottom, left: r.left}}))"""
+    )
+    ticks = browser.js(
+        f"""Math.max(...[...document.querySelectorAll("#{name}-figure .xtick text, #{name}-figure .x2tick text")]
+            .map(t => t.getBoundingClientRect().bottom))"""
+    )
+    assert axis["top"] >= ticks - 1, "the axis' title stands below its ticks"
+    assert side["left"] >= plot["left"] - 1
+    assert cut_texts(browser) == []
+    assert title["bottom"] <= 640
+    assert browser.messages == []
+
+
 def test_pictures_are_written_by_the_browser(page_file, tmp_path):
     paths = report.png(page_file, tmp_path / "pictures", only=("pick",))
     assert [path.name for path in paths] == ["pick.png"]
     header = paths[0].read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", header[16:24])
-    assert (width, height) == (2000, 1280)
+    assert (width, height) == (2000, 2 * (500 + 180))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

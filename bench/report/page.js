@@ -2,7 +2,8 @@
 (() => {
   const page = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
-  const only = (location.hash.match(/^#only=([a-z-]+)$/) || [])[1];
+  // page.html#only=pick shows one plot alone; &height=640 is what a picture of it has, of which a window may show less
+  const [, only, alone] = location.hash.match(/^#only=([a-z-]+)(?:&height=(\d+))?$/) || [];
 
   // -- theme ---------------------------------------------------------------------------------------------------------
 
@@ -67,7 +68,7 @@
     const size = small ? 11 : 13;
     const out = {
       ...rest,
-      height: only ? Math.max(360, innerHeight - 190) : view.height,
+      height: only ? heightAlone(box) : view.height,
       autosize: true,
       paper_bgcolor: plain.card,
       plot_bgcolor: plain.card,
@@ -118,6 +119,12 @@
     log.ticktext = kept.map(([, text]) => text);
   }
 
+  // alone on the page, a plot takes the height that its title and its note leave
+  function heightAlone(box) {
+    const rest = box.closest("figure").getBoundingClientRect().height - box.getBoundingClientRect().height;
+    return Math.max(300, Math.floor((Number(alone) || innerHeight) - rest));
+  }
+
   function draw(id) {
     const box = document.getElementById(`plot-${id}`);
     const figure = page.figures[id];
@@ -140,7 +147,7 @@
     Plotly.react(box, data, layout, { displayModeBar: false, responsive: true, scrollZoom: false, locale: "en" });
   }
 
-  function drawAll() { for (const id of Object.keys(page.figures)) draw(id); }
+  function drawAll() { for (const id of only && page.figures[only] ? [only] : Object.keys(page.figures)) draw(id); }
 
   // a figure is drawn anew only when it crosses between its wide and its narrow shape
   const watcher = new ResizeObserver((seen) => {

@@ -18,7 +18,9 @@ from bench.model import BenchError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 
-_WIDTH, _HEIGHT = 1000, 640
+_WIDTH = 1000
+_AROUND = 180
+"""Pixels for a plot's title and its note."""
 _FLAGS = (
     *("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-device-scale-factor=2"),
@@ -54,7 +56,8 @@ def png(
             "install it (Debian: apt-get install chromium), name it in BITWATT_BROWSER, or save single plots with the "
             "page's own buttons",
         )
-    names = re.findall(r'data-figure="([a-z-]+)"', page.read_text(encoding="utf-8"))
+    found = re.findall(r'data-figure="([a-z-]+)"[^>]*style="height:(\d+)px"', page.read_text(encoding="utf-8"))
+    names = {name: int(height) + _AROUND for name, height in found}
     if not names:
         raise BenchError(f"{page} holds no plot to picture", "give CSVs with at least one valid window")
     unknown = [name for name in only if name not in names]
@@ -64,18 +67,21 @@ def png(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(f"cannot make {folder} ({error.strerror})", "choose another folder") from error
-    chosen = [name for name in names if name in only or not only]
-    return [_one(page, name, folder / f"{name}.png", browser, timeout_s) for name in chosen]
+    return [
+        _one(page, name, height, folder / f"{name}.png", browser, timeout_s)
+        for name, height in names.items()
+        if name in only or not only
+    ]
 
 
-def _one(page: Path, name: str, target: Path, browser: str, timeout_s: float) -> Path:
+def _one(page: Path, name: str, height: int, target: Path, browser: str, timeout_s: float) -> Path:
     target.unlink(missing_ok=True)
     # root has no sandbox to enter; elsewhere it stays on
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with tempfile.TemporaryDirectory(prefix="bitwatt-browser-", ignore_cleanup_errors=True) as profile:
         command = [
-            *(browser, *_FLAGS, *sandbox, f"--user-data-dir={profile}", f"--window-size={_WIDTH},{_HEIGHT}"),
-            *(f"--screenshot={target.resolve()}", f"{page.resolve().as_uri()}#only={name}"),
+            *(browser, *_FLAGS, *sandbox, f"--user-data-dir={profile}", f"--window-size={_WIDTH},{height}"),
+            *(f"--screenshot={target.resolve()}", f"{page.resolve().as_uri()}#only={name}&height={height}"),
         ]
         try:
             # the command is ours; the browser is the user's own

@@ -203,7 +203,11 @@ def _view(run: Run) -> View:
             }
         )
         if title.startswith("Power"):
-            layout["shapes"] += _limits(run, f"y{number}")
+            limits = _limits(run, f"y{number}")
+            layout["shapes"] += limits
+            highest = max([line["y1"] for line in limits] + [value for _, value in points if value is not None])
+            # from zero, with room for the limit's own label
+            layout[f"yaxis{number}"]["range"] = [0, highest * 1.22]
     if reasons:
         number = len(weights)
         layout["throttle"] = True
