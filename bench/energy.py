@@ -21,7 +21,7 @@ project's own thresholds."""
 MISSING_SHARE_MAX = 0.01
 """Failed reads beyond this share of a window's polls leave its energy unknown."""
 GAP_MIN_S = 0.5
-"""A stretch without a good sample may last this long, or five polls, whichever is longer."""
+"""A stretch without a good sample may last this long, or five polls, or three updates of a slow sensor."""
 FROZEN_MIN_S = 1.0
 FROZEN_PERIODS = 5
 """A counter that stands still for this many update periods, and this long, is frozen."""
@@ -145,6 +145,17 @@ def idle_power(
         return None, None
     uncertainty_w = None if energy.uncertainty_j is None else energy.uncertainty_j / window.seconds
     return energy.joules / window.seconds, uncertainty_w
+
+
+def net_work_per_j(work: float, joules: Energy, seconds: float, idle_power_w: float | None) -> float | None:
+    """Work per joule above idle. None where there is no baseline, or where the joules above it cannot be told from
+    nothing: a difference within the window's own uncertainty is no denominator.
+    """
+    if joules.joules is None or idle_power_w is None:
+        return None
+    net_j = joules.joules - idle_power_w * seconds
+    least_j = max(joules.uncertainty_j or 0.0, 1e-6 * joules.joules)
+    return work / net_j if net_j > least_j else None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -359,7 +370,7 @@ def _judge_samples(
         text = f"{len(missing)} of {len(inside)} sensor reads failed ({missing[0].error})"
         (invalid if len(missing) > MISSING_SHARE_MAX * len(inside) else warnings).append(text)
     gap_s = _longest_gap_s([sample.t_ns for sample in good], window)
-    if not invalid and gap_s > max(GAP_MIN_S, 5 * (sensor.poll_s or 0.0)):
+    if not invalid and gap_s > max(GAP_MIN_S, 5 * (sensor.poll_s or 0.0), 3 * (sensor.power_period_s or 0.0)):
         invalid.append(f"the sensor gave no sample for {gap_s:.1f} s of the window")
     if sensor.counter and not invalid:
         fault = _counter_fault(good, window, sensor)

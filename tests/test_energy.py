@@ -194,6 +194,13 @@ def test_samples_that_miss_part_of_the_window() -> None:
     assert measure([], window(), fake.sensor()).joules is None
 
 
+def test_a_slow_wattmeter_has_no_gaps() -> None:
+    fake = FakeSensor(CURVES["ramp"], counter=False, period=0.9, look=0.9)
+    samples = fake.poll(START - 2, END + 3, poll_s=0.9)
+    energy = measure(samples, window(), fake.sensor(poll_s=0.05))
+    assert energy.joules == pytest.approx(fake.curve.energy_j(START, END), rel=0.03)
+
+
 def test_without_a_sensor_nothing_is_invalid_and_the_reason_is_told() -> None:
     energy = measure([], window(), Sensor(source="none", scope=None, reason="no watts here"))
     assert energy == Energy(None, None, None, warnings=("no watts here",))

@@ -334,6 +334,8 @@ int nvmlDeviceGetApplicationsClock(gpu_t *g, unsigned type, unsigned *mhz) {
     *mhz = (unsigned)g->app_mhz;
     return g->app_mhz > 0 ? OK : NOT_SUPPORTED;
 }
+int nvmlDeviceGetArchitecture(gpu_t *g, unsigned *arch) { (void)g; *arch = 9; return OK; } /* Hopper */
+int nvmlDeviceGetC2cModeInfoV(gpu_t *g, void *info) { (void)g; (void)info; return NOT_SUPPORTED; }
 int nvmlDeviceGetMigMode(gpu_t *g, unsigned *now, unsigned *pending) {
     *now = *pending = (unsigned)g->mig;
     return OK;
