@@ -180,7 +180,7 @@ class GemmJob:
             peak_source=peak.source,
             native=native,
             precision=numerics.set_flags(self._dtype),
-            memory_bytes=self._plan.memory_bytes,
+            memory_bytes=self._plan.memory_bytes + torch_device.library_bytes(self._device),
             options=f"inputs={variant.options.get('inputs', 'normal')}{note}",
         )
 
@@ -300,7 +300,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:
     is_native = numerics.require(device, dtype)
     tokens = (variant.batch or 1) * (variant.seq or 1)
     plan = layout(shape, dtype, tokens, variant.product, torch_device.cache_bytes(device))
-    torch_device.require_memory(device, plan.memory_bytes, variant.label)
+    torch_device.require_memory(device, plan.memory_bytes + torch_device.library_bytes(device), variant.label)
     job: GemmJob = torch_device.guarded_allocation(
         device,
         variant.label,

@@ -245,7 +245,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
         )
     phase, batch, seq = variant.phase or "", variant.batch or 1, variant.seq or 1
     copies = copies_for(shape, dtype, phase, batch, seq, torch_device.cache_bytes(device))
-    memory = memory_bytes(shape, dtype, phase, batch, seq, copies)
+    memory = memory_bytes(shape, dtype, phase, batch, seq, copies) + torch_device.library_bytes(device)
     torch_device.require_memory(device, memory, variant.label)
     job: BlockJob = torch_device.guarded_allocation(
         device, variant.label, lambda: BlockJob(device, variant, shape, copies, memory, native)

@@ -51,6 +51,14 @@ def free_bytes(device: Device) -> int | None:
     return int(get_info(device.index)[0])
 
 
+def library_bytes(device: Device) -> int:
+    """Workspace that torch keeps for cuBLAS: 32 MiB from Hopper on, 8.125 MiB before (ATen's CUDABlas.cpp)."""
+    if device.kind != "cuda":
+        return 0
+    generation = re.fullmatch(r"sm_(\d+)\d[a-z]?", device.arch or "")
+    return 32 << 20 if generation and int(generation[1]) >= 9 else 8320 << 10
+
+
 def require_memory(device: Device, needed_bytes: int, label: str) -> None:
     """Refuse what does not fit, before anything is allocated.
 
