@@ -24,9 +24,9 @@ from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
 if TYPE_CHECKING:
     from bench.compare import Result
     from bench.devices import Choice
-    from bench.model import Device, Meter, Record
-    from bench.progress import TerminalObserver
+    from bench.model import Record
     from bench.runner import Asked
+    from bench.store import Store
     from bench.workloads import Request
 
 EXIT_INTERRUPTED = 130
@@ -141,6 +141,12 @@ def _layout(json: bool, csv: bool, markdown: bool) -> Layout:
     return chosen[0] if chosen else Layout.TABLE
 
 
+def _stdout_csv(csv: str | None) -> bool:
+    if csv not in (None, "-"):
+        raise BenchError(f"--csv takes only '-' (stdout), not {csv!r}", "name the folder for files with --out")
+    return csv == "-"
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # devices
 
@@ -246,9 +252,7 @@ def run_command(
     from bench import devices, runner
     from bench.workloads import MODULES, Request
 
-    if csv not in (None, "-"):
-        raise BenchError(f"--csv takes only '-' (stdout), not {csv!r}", "name the folder for files with --out")
-    layout = _layout(json, csv == "-", markdown)
+    layout = _layout(json, _stdout_csv(csv), markdown)
     if assume_watts is not None:
         if meter != "auto":
             raise BenchError("--assume-watts and --meter exclude each other", "give one of them")
@@ -317,91 +321,50 @@ def _measure_all(
     seed: int | None,
     quiet: bool,
 ) -> tuple[list[Record], bool]:
-    """Measure each device in turn; returns all rows and whether any output was wrong."""
-    from bench import environment, meters, runner
+    """Measure each device in turn, each into a CSV of its own; returns all rows and whether any output was wrong."""
+    from bench import environment, meters, runner, session, store
     from bench.progress import TerminalObserver
 
     rows: list[Record] = []
     wrong = False
     for device in choice.devices:
+        variants = session.plan(device, workloads, request)
         source = meters.open_meter(meter_spec, device, calibration=calibration)
         try:
-            metered = runner.reads_watts(source.sensor)
             if source.sensor.reason and not quiet:
                 _warn(f"no watts for {device.label}: {source.sensor.reason}")
-            timing = runner.timing(mode, durations, metered=metered)
+            timing = runner.timing(mode, durations, metered=runner.reads_watts(source.sensor))
             context = environment.context(choice.how, device, host_label=host_label)
-            with TerminalObserver(_streams.err, quiet=quiet) as observer:
-                done, bad = _measure_one(device, workloads, request, source, timing, context, out, seed, observer)
+            source.start()
+            with (
+                TerminalObserver(_streams.err, quiet=quiet) as observer,
+                _keeping_rows(store.create(out, context.run_id)) as results,
+            ):
+                bad = session.measure_into(results, device, variants, source, timing, context, observer, seed=seed)
         finally:
             source.close()
-        rows += done
+        rows += results.records
         wrong = wrong or bad
     return rows, wrong
 
 
-def _measure_one(
-    device: Device,
-    workloads: tuple[str, ...],
-    request: Request,
-    source: Meter,
-    timing: Any,
-    context: Any,
-    out: Path,
-    seed: int | None,
-    observer: TerminalObserver,
-) -> tuple[list[Record], bool]:
-    """Measure one device into one CSV and its sidecar."""
-    from bench import runner, store
-    from bench import workloads as table
-    from bench.model import Idle, Job, Measurement, Refusal, Variant
-
-    variants = [variant for name in workloads for variant in table.load(name).plan(device, request)]
-
-    def build(device: Device, variant: Variant) -> Job:
-        return table.load(variant.workload).build(device, variant)
-
-    wrong = False
-    idles: dict[str, Idle] = {}
-    source.start()
-    with _keeping_rows(store.create(out, context.run_id)) as results:
-        sensor = results.sensor(source.sensor, source.card_state(), device)
-        for item in runner.measure(device, variants, build, source, timing, context, observer, seed=seed):
-            match item:
-                case Measurement():
-                    results.append(
-                        item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor
-                    )
-                case Idle():
-                    idles[item.when] = item
-                    results.idle(item.when, item.start_ns, item.end_ns, item.samples, sensor=sensor)
-                case Refusal():
-                    wrong = wrong or item.wrong
-                    word = "wrong result, not timed" if item.wrong else "skipped"
-                    observer.note(f"{word}: {item.variant.label}: {item.reason}")
-        settled = runner.finish(results.records, idles.get("before"), idles.get("after"))
-        for number, record in enumerate(settled, start=1):
-            results.replace(number, record)
-        if results.records:
-            _streams.err.print(f"wrote {results.path} and {results.sidecar.name}")
-        else:
-            results.sidecar.unlink(missing_ok=True)
-        return list(results.records), wrong
-
-
 @contextmanager
-def _keeping_rows(results: Any) -> Iterator[Any]:
-    """Close the store on every way out, and say on Ctrl-C or an error which rows are safe."""
+def _keeping_rows(results: Store) -> Iterator[Store]:
+    """Close the store on every way out, and say which rows are safe."""
     try:
         with results:
             yield results
-    except (KeyboardInterrupt, BenchError):
+    except BaseException:
         count = len(results.records)
         if count:
             _streams.err.print(f"{count} row{'s are' if count > 1 else ' is'} safe in {results.path}")
-        else:
-            results.sidecar.unlink(missing_ok=True)
         raise
+    else:
+        if results.records:
+            _streams.err.print(f"wrote {results.path} and {results.sidecar.name}")
+    finally:
+        if not results.records:
+            results.sidecar.unlink(missing_ok=True)
 
 
 def _show_rows(records: list[Record], layout: Layout) -> None:
@@ -422,6 +385,93 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
             _print(render.rows_table(records))
             for line in render.row_notes(records):
                 _streams.err.print(line)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# sweep
+
+
+@app.command("sweep")
+def sweep_command(
+    power_limits: Annotated[
+        str, typer.Option(help="A range such as 50%..100% or 200W..400W:50W, or a list such as 200,300,400.")
+    ] = "50%..100%",
+    device: Annotated[str, typer.Option(help="The one device that works, such as cuda:0.")] = "cuda:0",
+    workload: Annotated[str, typer.Option(help="Comma-separated: sha256d, scrypt, transformer.")] = (
+        "sha256d,transformer"
+    ),
+    shape: Annotated[str, typer.Option(help="Comma-separated model shapes.")] = "llama3-8b",
+    phase: Annotated[str, typer.Option(help="Comma-separated phases.")] = "gemm",
+    dtype: Annotated[str, typer.Option(help="Comma-separated types.")] = "bf16",
+    meter: Annotated[
+        str, typer.Option(help="The card whose limit is set and whose watts are read: auto, nvml[:UUID or index].")
+    ] = "auto",
+    sensor_calibration: Annotated[Path | None, typer.Option(help="A TOML file with gain and offset.")] = None,
+    window: Annotated[float | None, typer.Option(help="Seconds per window.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Windows per variant and limit.")] = None,
+    warmup: Annotated[float | None, typer.Option(help="Seconds of warm-up at most.")] = None,
+    quick: Annotated[bool, typer.Option(help="5 s windows, one each, labelled quick.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands it amounts to; change nothing.")] = (
+        False
+    ),
+    out: Annotated[Path, typer.Option(help="Folder for the CSV and its sidecar.")] = Path("results"),
+    host_label: Annotated[str | None, typer.Option(help="What the CSV calls this host; '' for nothing.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Rows as a JSON list on stdout.")] = False,
+    csv: Annotated[str | None, typer.Option(help="'-': rows as CSV on stdout.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+) -> None:
+    """Measure at each power limit: where each workload does most per joule. Sets the card's limit; needs permission.
+
+    The old limit is put back on every way out, a kill included.
+    """
+    from bench import devices, environment, meters, render, runner, session, store, sweep
+    from bench.meters.limits import PowerLimiter
+    from bench.progress import TerminalObserver
+    from bench.workloads import Request
+
+    layout = _layout(json, _stdout_csv(csv), False)
+    durations = runner.Asked(window, repeats, warmup)
+    choice = devices.choose(device)
+    if len(choice.devices) != 1:
+        raise BenchError(
+            f"{device} names {len(choice.devices)} devices", "sweep one at a time, such as --device cuda:0"
+        )
+    (card,) = choice.devices
+    request = Request(shapes=_names(shape), phases=_names(phase), dtypes=_names(dtype))
+    variants = session.plan(card, _names(workload), request)
+    wrong = False
+    with PowerLimiter(meter, card) as limiter:
+        limits_w = sweep.parse_limits(power_limits, limiter.range)
+        if dry_run:
+            for line in sweep.commands(limits_w, limiter.range):
+                _print(line)
+            return
+        source = meters.open_meter(meter, card, calibration=sensor_calibration)
+        try:
+            if not runner.reads_watts(source.sensor):
+                raise BenchError(f"a sweep needs watts: {source.sensor.reason}", "give a --meter that reads some")
+            timing = runner.timing("quick" if quick else "standard", durations, metered=True)
+            context = environment.context(choice.how, card, host_label=host_label)
+            source.start()
+            with (
+                TerminalObserver(_streams.err, quiet=quiet) as observer,
+                _keeping_rows(store.create(out, context.run_id)) as results,
+            ):
+
+                def measure(watts: float) -> list[bool]:
+                    observer.note(f"power limit {watts:g} W")
+                    return [session.measure_into(results, card, variants, source, timing, context, observer)]
+
+                wrong = any(list(sweep.sweep(limiter, limits_w, measure)))
+        finally:
+            source.close()
+    if layout is Layout.TABLE:
+        for table in render.frontier_tables(sweep.frontiers(results.records)):
+            _print(table)
+    else:
+        _show_rows(list(results.records), layout)
+    if wrong or not all(record.valid and record.verified for record in results.records):
+        raise typer.Exit(EXIT_INVALID)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -631,6 +681,28 @@ def verify_command(
         _streams.err.print(f"{wrong} of {verdict.rows} rows do not hold.")
         raise typer.Exit(EXIT_INVALID)
     _print(f"{verdict.rows} rows hold; {verdict.shares} shares hashed again.")
+
+
+@app.command("recompute")
+def recompute_command(
+    files: Annotated[list[Path], typer.Argument(help="Sidecars (*.samples.jsonl), or the CSVs they belong to.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print the recomputed figures.")] = False,
+) -> None:
+    """Compute every energy figure again from the sidecar alone; exit code 3 where its CSV says otherwise."""
+    from bench import recompute
+
+    differ = 0
+    for path in files:
+        found = recompute.recompute(path)
+        if csv:
+            _print(recompute.to_csv(found.rows))
+        for difference in found.differences:
+            _print(f"{found.csv}, {difference}")
+        differ += len(found.differences)
+        beside = "no CSV beside it" if found.csv is None else f"{len(found.differences)} differences"
+        _streams.err.print(f"{found.sidecar}: {len(found.rows)} windows, {beside}")
+    if differ:
+        raise typer.Exit(EXIT_INVALID)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -110,19 +110,14 @@ def figures(sidecar: store.Sidecar) -> tuple[Row, ...]:
 
 
 def _columns(joules: Energy, window: Window, idle_power_w: float | None) -> dict[str, Value]:
-    work_per_j = net_work_per_j = None
-    if joules.joules:
-        work_per_j = window.work / joules.joules
-        net_j = joules.joules - (idle_power_w or 0.0) * window.seconds
-        net_work_per_j = window.work / net_j if idle_power_w is not None and net_j > 0 else None
     found: dict[str, Value] = {
         "energy_j": joules.joules,
         "energy_method": joules.method,
         "energy_scope": joules.scope,
         "energy_uncertainty_j": joules.uncertainty_j,
         "idle_power_w": idle_power_w,
-        "work_per_j": work_per_j,
-        "net_work_per_j": net_work_per_j,
+        "work_per_j": window.work / joules.joules if joules.joules else None,
+        "net_work_per_j": energy.net_work_per_j(window.work, joules, window.seconds, idle_power_w),
         "throttle_reasons": ";".join(joules.throttle_reasons) or None,
     }
     return {name: found[name] if name in found else getattr(joules, name) for name in COLUMNS}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bench.compare import Result
     from bench.economics import Outlook, Range
+    from bench.sweep import Frontier
 
 NOTHING = "–"
 """A missing figure. Never 0."""
@@ -545,3 +546,31 @@ def economics_json(outlook: Outlook) -> str:
     from bench.economics import flat
 
     return json.dumps(flat(outlook), indent=1, allow_nan=False) + "\n"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# power sweep
+
+
+def frontier_tables(frontiers: Sequence[Frontier]) -> list[Table]:
+    """One table per workload: rate, watts and work per joule at each power limit, the best and the knee marked."""
+    return [_frontier_grid(frontier).table() for frontier in frontiers]
+
+
+def _frontier_grid(frontier: Frontier) -> Grid:
+    unit = frontier.work_unit
+    rows = []
+    for point in frontier.points:
+        marks = [name for name, mark in (("most per joule", frontier.best), ("knee", frontier.knee)) if mark == point]
+        rows.append(
+            (
+                quantity(point.limit_w, "W"),
+                quantity(point.power_w, "W"),
+                quantity(point.rate_per_s, f"{unit}/s"),
+                quantity(point.work_per_j, f"{unit}/J"),
+                str(point.windows),
+                ", ".join(marks),
+            )
+        )
+    header = ("power limit", "power", "rate", "work per joule", "n", "")
+    return Grid(header, tuple(rows), frozenset(range(5)), title=frontier.label)

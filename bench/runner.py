@@ -585,12 +585,8 @@ def _state_columns(state: CardState) -> Mapping[str, Any]:
 
 
 def _net_work_per_j(record: Record, idle_power_w: float) -> float | None:
-    if record.energy_j is None:
-        return None
-    net = record.energy_j - idle_power_w * record.window_s
-    # A difference that the measurement cannot tell from nothing is no denominator.
-    least = max(record.energy_uncertainty_j or 0.0, 1e-6 * record.energy_j)
-    return record.work / net if net > least else None
+    joules = Energy(record.energy_j, None, None, uncertainty_j=record.energy_uncertainty_j)
+    return energy.net_work_per_j(record.work, joules, record.window_s, idle_power_w)
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "gate": {"model", "compare", "lines"},
     "published": {"model", "compare"},
     "economics": {"model", "compare", "lines"},
-    "render": {"model", "units", "store", "compare", "lines", "gate", "economics"},
+    "render": {"model", "units", "store", "sweep", "compare", "lines", "gate", "economics"},
     "results": {"model", "store", "render", "compare", "lines", "published"},
     "report": {"model", "units", "compare", "lines", "published", "economics"},
     "sweep": {"model"},
@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "progress": {"model", "units"},
     "units": set(),
     "hatch_build": {"model", "kernels_io"},
+    "session": {"model", "runner", "store", "workloads"},
     "verify": {"model", "proof", "store"},
 }
 HEAVY = ("torch", "cupy", "pandas", "scipy", "plotly", "pynvml", "numpy", "ray")
