@@ -202,6 +202,18 @@ def test_a_forgotten_residual_position_or_cache_write_is_caught(monkeypatch):
     assert step.check("cpu")["attention"] == math.inf
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_an_expert_without_tokens_is_right(dtype):
+    shape = dataclasses.replace(MIXTURE, experts=8)
+    for one in (made(shape, dtype, batch=1, seq=2), made(shape, dtype, "decode", 1, 5), trained(shape, dtype, 1, 2)):
+        assert 0 in one.counts
+        assert one.experts_used() == sum(count > 0 for count in one.counts) < 8
+        found = one.check("cpu")
+        assert right(found), found
+    one.gradients[f"down.{one.counts.index(0)}"][0, 0] = 1e-3
+    assert not right(one.check("cpu"))
+
+
 @pytest.mark.parametrize("name", ["qkv", "o", "router", "gate_up.0", "down.2"])
 def test_a_wrong_weight_gradient_is_caught(name):
     one = trained(MIXTURE)
@@ -217,10 +229,11 @@ def test_a_wrong_input_gradient_is_caught(name):
     assert not right(one.check("cpu"))
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
 @pytest.mark.parametrize("phase", ["prefill", "decode", "train"])
-def test_output_of_an_earlier_window_is_no_proof(phase, monkeypatch):
-    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 18)
-    job = phases.build(CPU, Variant("transformer", phase, "dense", "fp32", 2, 8), DENSE)
+def test_output_of_an_earlier_window_is_no_proof(phase, shape, monkeypatch):
+    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 19)
+    job = phases.build(CPU, Variant("transformer", phase, shape.name, "fp32", 2, 8), shape)
     assert isinstance(job, Job)
     assert job.verify().ok
     job._launched = 1

@@ -185,6 +185,19 @@ def test_tf32_and_fp8_are_refused_where_they_are_not_native() -> None:
     assert all(numerics.native(hopper, dtype) for dtype in numerics.DTYPES.values())
 
 
+@pytest.mark.usefixtures("small_cache")
+def test_the_fp8_call_is_right_where_it_can_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU emulates fp8 and is refused; allowed for once, it walks the call that a GPU makes."""
+    monkeypatch.setattr(numerics, "native", lambda device, dtype: True)
+    job = gemm.build(CPU, variant("fp8"), shapes.load("tiny"))
+    audit = job.verify()
+    assert audit.ok, audit.reasons
+    assert "fast_accum=off" in (job.facts.precision or "")
+    job.launch(1)
+    job._turns[job._next - 1][0].out[0, 0] += 1
+    assert not job.audit().ok
+
+
 def test_flags_follow_the_type() -> None:
     assert "fp32_matmul=tf32" in numerics.set_flags(numerics.lookup("tf32"))
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
