@@ -34,7 +34,8 @@ UNKNOWN_DUTY = 0.25
 LAST_DIGIT_STEPS_W = (1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001)
 """Steps in which power readings come, coarsest first."""
 LEAST_READINGS = 5
-NORMAL_95 = 1.96
+COVERAGE = 2.0
+"""Half-widths are twice the standard deviation: the usual 95% of metrology (GUM, k = 2)."""
 INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
 """Clocks-event reasons under which a window does not show what the card can do. A software power cap is normal."""
 
@@ -178,8 +179,8 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
     looks_s = _look_behind_s(sensor)
     parts = [
         # a tick's moment is uniform within its half-width, and so is the age of what it adds up
-        start_w * math.hypot(first.half_ns / 1e9, looks_s) / math.sqrt(3) * NORMAL_95,
-        end_w * math.hypot(last.half_ns / 1e9, looks_s) / math.sqrt(3) * NORMAL_95,
+        start_w * math.hypot(first.half_ns / 1e9, looks_s) / math.sqrt(3) * COVERAGE,
+        end_w * math.hypot(last.half_ns / 1e9, looks_s) / math.sqrt(3) * COVERAGE,
         start_spread_w * start_s,
         end_spread_w * end_s,
         sensor.counter_resolution_j or 0.0,
@@ -213,7 +214,7 @@ def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
     for earlier, later in pairwise(near):
         moments = math.hypot(earlier.half_ns, later.half_ns) / math.sqrt(3) / abs(later.t_ns - earlier.t_ns)
         squares += max(0.0, (_step_w(earlier, later) - mean_w) ** 2 - (mean_w * moments) ** 2)
-    return mean_w, math.hypot(drift_w, NORMAL_95 * math.sqrt(squares / (len(near) - 1)))
+    return mean_w, math.hypot(drift_w, COVERAGE * math.sqrt(squares / (len(near) - 1)))
 
 
 def _step_w(one: Tick, other: Tick) -> float:
@@ -231,7 +232,7 @@ def _part_time_j(samples: Sequence[Sample], window: Window, sensor: Sensor, insi
         return _look_j(samples, window, sensor)
     duty = UNKNOWN_DUTY if sensor.duty is None else sensor.duty
     steps = [_step_w(earlier, later) for earlier, later in pairwise(inside)]
-    return NORMAL_95 * _neighbour_scatter(steps) * math.sqrt(max(0.0, 1 - duty) / len(steps)) * window.seconds
+    return COVERAGE * _neighbour_scatter(steps) * math.sqrt(max(0.0, 1 - duty) / len(steps)) * window.seconds
 
 
 def _look_j(samples: Sequence[Sample], window: Window, sensor: Sensor) -> float:
@@ -255,7 +256,7 @@ def _look_j(samples: Sequence[Sample], window: Window, sensor: Sensor) -> float:
     if sensor.averaging_s:
         # neighbouring averages share all but one look, so one look scatters by their number times more
         scatter_w *= max(1.0, sensor.averaging_s / max(period_s, sensor.poll_s or 0.0))
-    by_chance_w = NORMAL_95 * scatter_w / math.sqrt(looks)
+    by_chance_w = COVERAGE * scatter_w / math.sqrt(looks)
     return math.hypot(by_chance_w, _last_digit_w(readings) / 2) * window.seconds
 
 

@@ -16,7 +16,8 @@ from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
 
 BEFORE_S, AFTER_S = 2.5, 2.5
-NORMAL_95 = 1.96
+COVERAGE = 2.0
+"""Stated half-widths are twice the standard deviation, as metrology's usual 95% is."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def draws(draw: st.DrawFn) -> Draw:
         phase=draw(st.floats(0, 1)) * period,
         look=duty * period,
         averaging=draw(st.sampled_from([None, None, 1.0])),
-        gain=1 + gain_share / NORMAL_95 * chance.gauss(0, 1),
-        offset=offset_share_w / NORMAL_95 * chance.gauss(0, 1),
+        gain=1 + gain_share / COVERAGE * chance.gauss(0, 1),
+        offset=offset_share_w / COVERAGE * chance.gauss(0, 1),
         sensor_noise=draw(st.sampled_from([0.0, 0.5, 3.0])),
         quantum=draw(st.sampled_from([0.001, 0.1, 1.0])),
         counter=counter,
