@@ -27,7 +27,7 @@ import re
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -233,7 +233,7 @@ class Store:
                     "sensor": None if sensor is None else self._known(sensor),
                     **asdict(window),
                     "samples": [_lean(sample) for sample in samples],
-                    "audit": None if audit is None else _lean(audit),
+                    "audit": None if audit is None else _lean_audit(audit),
                 }
             )
         self._write([*self._lines, line])
@@ -368,6 +368,25 @@ def _lean(item: Any) -> dict[str, Any]:
         if entry.default is MISSING and entry.default_factory is MISSING or value != default:
             lean[entry.name] = _plain(value)
     return lean
+
+
+_NONCE_HEX = 8
+"""Hex digits of a header's last field, the nonce in little-endian order."""
+
+
+def _lean_audit(audit: Audit) -> dict[str, Any]:
+    """An audit with its shares by header: thousands of nonces share one, so it is written once.
+
+    Raises:
+        ValueError: a share's header holds another nonce than the share says.
+    """
+    lean = _lean(replace(audit, shares=()))
+    nonces: dict[str, list[int]] = {}
+    for share in audit.shares:
+        if not share.header_hex.endswith(share.nonce.to_bytes(4, "little").hex()):
+            raise ValueError(f"the header of share {share.nonce} holds another nonce")
+        nonces.setdefault(share.header_hex[:-_NONCE_HEX], []).append(share.nonce)
+    return {**lean, "nonces": nonces} if nonces else lean
 
 
 def _plain(value: Any) -> Any:
@@ -539,13 +558,13 @@ def _tupled(value: Any) -> Any:
 
 
 def _audit(item: Mapping[str, Any]) -> Audit:
-    return Audit(
-        **{
-            **item,
-            "reasons": tuple(item.get("reasons", ())),
-            "shares": tuple(Share(**share) for share in item.get("shares", ())),
-        }
+    shares = tuple(
+        Share(header + int(nonce).to_bytes(4, "little").hex(), int(nonce))
+        for header, nonces in item.get("nonces", {}).items()
+        for nonce in nonces
     )
+    rest = {name: value for name, value in item.items() if name != "nonces"}
+    return Audit(**{**rest, "reasons": tuple(item.get("reasons", ())), "shares": shares})
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -205,8 +205,8 @@ def test_a_share_that_does_not_hash_is_found(mined, tmp_path):
     path = copy(mined, tmp_path)
     sidecar = store.sidecar_path(path)
     text = sidecar.read_text()
-    nonce = re.search(r'"nonce":(\d+)', text)[1]
-    sidecar.write_text(text.replace(f'"nonce":{nonce}', f'"nonce":{(int(nonce) + 1) % 2**32}', 1))
+    nonce = re.search(r'"nonces":\{"[0-9a-f]{152}":\[(\d+)', text)[1]
+    sidecar.write_text(text.replace(f":[{nonce},", f":[{(int(nonce) + 1) % 2**32},", 1))
     done = bitwatt("verify", path)
     assert done.returncode == 3
     assert "nonce" in done.stdout

@@ -34,7 +34,7 @@ AUDIT = Audit(
     share_bits=32,
     shares_expected=1.5,
     shares_found=1,
-    shares=(Share("00" * 80, 7),),
+    shares=(Share("00" * 76 + "07000000", 7),),
     details={"residual": 0.25},
 )
 WINDOW = Window(start_ns=10**18, end_ns=10**18 + 3, launches=2, work=2.0**40 + 1)
