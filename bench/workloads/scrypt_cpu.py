@@ -20,7 +20,7 @@ def host_scan() -> HostScan:
     Raises:
         BenchError: the library cannot be built or loaded.
     """
-    return HostScan("scrypt", *kernels_io.host(), self_test_count=19, trial_nonces=(64, 256))
+    return HostScan("scrypt", *kernels_io.host(), self_test_count=19, trial_nonces=64)
 
 
 def open_engine(device: Device, options: Mapping[str, Any]) -> CpuScan:  # noqa: ARG001

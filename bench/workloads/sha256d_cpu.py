@@ -20,7 +20,7 @@ def host_scan() -> HostScan:
     Raises:
         BenchError: the library cannot be built or loaded.
     """
-    return HostScan("sha256d", *kernels_io.host(), self_test_count=259, trial_nonces=(1 << 12, 1 << 17))
+    return HostScan("sha256d", *kernels_io.host(), self_test_count=259, trial_nonces=1 << 16)
 
 
 def open_engine(device: Device, options: Mapping[str, Any]) -> CpuScan:  # noqa: ARG001
