@@ -318,6 +318,21 @@ def test_the_roof_is_the_rows_peak_and_bandwidth(sample):
             assert all(y < 989 for y in trace["y"])
 
 
+def test_published_roofs_are_grey_and_hold_no_point(sample):
+    frame, result, _ = sample
+    entries = collect(frame, result)
+    plain = figures.roofline(entries)
+    laid = figures.roofline(entries, published.lay(result, ["H100 SXM"]).published)
+    grey = [trace for trace in laid.views[0].data if trace["series"] == figures.PUBLISHED]
+    assert [trace["mode"] for trace in grey] == ["lines"]
+    assert grey[0]["name"] == "published: H100 SXM: roof, 989 TFLOP/s, 3350 GB/s"
+    assert grey[0]["x"][1] == pytest.approx(989e12 / 3.35e12)
+    mine = [trace for trace in laid.views[0].data if trace["mode"] == "markers"]
+    assert mine == [trace for trace in plain.views[0].data if trace["mode"] == "markers"]
+    assert "Grey roofs" in laid.note
+    assert "Grey roofs" not in plain.note
+
+
 def test_a_point_without_a_known_peak_stands_without_a_roof(tmp_path):
     records = [dense(CARD_A, n, peak_per_s=None, peak_source=None) for n in (1, 2)]
     frame, result = frame_of(tmp_path, records)

@@ -73,8 +73,11 @@ def cut_texts(browser: Chromium) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390, 320])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [(1280, False), (1280, True), (390, True), (320, False)],
+    ids=["desktop-light", "desktop-dark", "phone-dark", "small-phone-light"],
+)
 def test_it_renders_without_overflow_errors_or_requests(browser, page_file, width, dark):
     browser.messages.clear()
     browser.requests.clear()

@@ -69,7 +69,7 @@ def render(
     rates = [found for unit in ("hash", "FLOP") if (found := figures.rates(entries, unit, result.published))]
     timed = runs(frame, sidecars)
     time = over_time(timed)
-    roof = figures.roofline(entries)
+    roof = figures.roofline(entries, result.published)
     sweep = figures.frontier(entries)
     bill = None if outlook is None else money.chart(outlook)
     drawn = [item for item in (pick, *rates, time, roof, sweep, bill) if item is not None]

@@ -426,8 +426,11 @@ def _published_traces(
 # 4: roofline
 
 
-def roofline(entries: Sequence[Entry]) -> Figure | None:
-    """Attained FLOP/s against arithmetic intensity, under each card's roof where peak and bandwidth are known."""
+def roofline(entries: Sequence[Entry], published: Sequence[Comparison] = ()) -> Figure | None:
+    """Attained FLOP/s against arithmetic intensity, under each card's roof where peak and bandwidth are known.
+
+    Published peaks and bandwidths are roofs in grey; no point stands under them.
+    """
     held = [
         entry
         for entry in entries
@@ -447,12 +450,56 @@ def roofline(entries: Sequence[Entry]) -> Figure | None:
     )
     if roofless:
         note += f" No peak is known for {', '.join(roofless)}: points without a roof."
-    views = [_roofline_view(dtype, own) for dtype, own in by_type.items()]
+    views = [_roofline_view(dtype, own, _published_roofs(dtype, published)) for dtype, own in by_type.items()]
+    if any(trace["series"] == PUBLISHED for view in views for trace in view.data):
+        note += " Grey roofs are peaks that others published."
     note += CUT if any(view.cut for view in views) else ""
     return Figure("roofline", "Roofline: how near to the card's own limits", note, views, "Number type")
 
 
-def _roofline_view(dtype: str, entries: Sequence[Entry]) -> View:
+def _published_roofs(dtype: str, published: Sequence[Comparison]) -> dict[str, tuple[float, float | None]]:
+    """Card → published peak in FLOP/s of this type, and published bandwidth in bytes/s where there is one."""
+    stated = {
+        (str(item.key["device_name"]), str(item.key["published_metric"])): item.value
+        for item in published
+        if item.key["published_kind"] == "peak" and item.value is not None
+    }
+    return {
+        card: (peak, stated.get((card, "memory_bandwidth")))
+        for (card, metric), peak in stated.items()
+        if metric == f"{dtype}_dense"
+    }
+
+
+def _roof(
+    name: str,
+    series: int | str,
+    peak: float,
+    bandwidth: float | None,
+    left: float,
+    right: float,
+    factor: float,
+    unit: str,
+) -> dict[str, Any]:
+    """Bandwidth × intensity up to the ridge, then the peak; the peak alone where no bandwidth is known."""
+    points = [(left, peak), (right, peak)]
+    if bandwidth:
+        points = [(left, left * bandwidth), (peak / bandwidth, peak), (right, peak)]
+    said = f"{figures(peak / factor)} {unit}"
+    said += f", {figures(bandwidth / 1e9)} GB/s" if bandwidth else ", bandwidth not known"
+    return {
+        "series": series,
+        "type": "scatter",
+        "mode": "lines",
+        "name": label(f"{name}: roof, {said}"),
+        "x": [x for x, _ in points],
+        "y": [y / factor for _, y in points],
+        "line": {"dash": DASHES[series % len(DASHES)] if isinstance(series, int) else "dot", "width": 2},
+        "hovertemplate": f"<b>{label(name)}</b><br>roof: {label(said)}<extra></extra>",
+    }
+
+
+def _roofline_view(dtype: str, entries: Sequence[Entry], published: Mapping[str, tuple[float, float | None]]) -> View:
     factor, unit = scale(
         [max(entry.means.get("peak_per_s", 0), entry.metrics["rate_per_s"].value or 0) for entry in entries], "FLOP/s"
     )
@@ -465,27 +512,17 @@ def _roofline_view(dtype: str, entries: Sequence[Entry]) -> View:
         if peak is not None:
             known = roofs.get((entry.series, entry.card), (peak, None))[1]
             roofs[(entry.series, entry.card)] = (peak, known or bandwidth)
-    for peak, bandwidth in roofs.values():
+    for peak, bandwidth in (*roofs.values(), *published.values()):
         if bandwidth is not None:
             left, right = min(left, peak / bandwidth / 8), max(right, peak / bandwidth * 4)
-    for (series, card), (peak, bandwidth) in roofs.items():
-        ridge = peak / bandwidth if bandwidth else None
-        points = [(left, left * bandwidth), (ridge, peak), (right, peak)] if ridge and bandwidth else []
-        points = points or [(left, peak), (right, peak)]
-        said = f"{figures(peak / factor)} {unit}"
-        said += f", {figures(bandwidth / 1e9)} GB/s" if bandwidth else ", bandwidth not known"
-        data.append(
-            {
-                "series": series,
-                "type": "scatter",
-                "mode": "lines",
-                "name": label(f"{card}: roof, {said}"),
-                "x": [x for x, _ in points],
-                "y": [y / factor for _, y in points],
-                "line": {"dash": DASHES[series % len(DASHES)], "width": 2},
-                "hovertemplate": f"<b>{label(card)}</b><br>roof: {label(said)}<extra></extra>",
-            }
-        )
+    data += [
+        _roof(card, series, peak, bandwidth, left, right, factor, unit)
+        for (series, card), (peak, bandwidth) in roofs.items()
+    ]
+    data += [
+        _roof(f"published: {card}", PUBLISHED, peak, bandwidth, left, right, factor, unit)
+        for card, (peak, bandwidth) in published.items()
+    ]
     for series, card in dict.fromkeys((entry.series, entry.card) for entry in entries):
         own = [entry for entry in entries if entry.series == series]
         found = [entry.metrics["rate_per_s"] for entry in own]

@@ -163,7 +163,8 @@ def section(outlook: Outlook) -> list[Html]:
     ready = starts(outlook)
     lead = note(
         f"Every price is an input of a price file as of {prices.as_of.isoformat()}; nothing was fetched. "
-        "Put in your own: the sliders recompute here, in the page."
+        "Put in your own: the sliders recompute here, in the page. Mining stands at the card's most efficient setting, "
+        "AI at the task that draws the most power."
     )
     parts = [lead]
     if drawn:
