@@ -54,7 +54,7 @@ typedef struct __align__(16) scrypt_quad {
   u32 x, y, z, w;
 } scrypt_quad;
 
-/* ---- SHA-256 and PBKDF2 around it: a fortieth of the work, so it is plain ------------------------------------------ */
+/* ---- SHA-256 and PBKDF2 around it: a fortieth of the work, so it is plain ---------------------------------------- */
 
 static __constant__ u32 scrypt_k[64] = {SHA256D_ROUND_CONSTANTS};
 
@@ -73,16 +73,18 @@ static __device__ __forceinline__ void sha256_compress(u32 state[8], u32 w[16]) 
   for (int group = 0; group < 64; group += 16) {
 #pragma unroll
     for (int i = 0; i < 16; i++) {
-      const u32 t1 = s[(23 - i) & 7] + (ROTR(s[(20 - i) & 7], 6) ^ ROTR(s[(20 - i) & 7], 11) ^ ROTR(s[(20 - i) & 7], 25)) +
-                     ((s[(20 - i) & 7] & s[(21 - i) & 7]) ^ (~s[(20 - i) & 7] & s[(22 - i) & 7])) +
-                     scrypt_k[group + i] + w[i];
+      /* The names turn by one place a round; 16 is there to keep the index above zero. */
       const u32 a = s[(16 - i) & 7], b = s[(17 - i) & 7], c = s[(18 - i) & 7];
+      const u32 e = s[(20 - i) & 7], f = s[(21 - i) & 7], g = s[(22 - i) & 7];
+      const u32 t1 = s[(23 - i) & 7] + (ROTR(e, 6) ^ ROTR(e, 11) ^ ROTR(e, 25)) + ((e & f) ^ (~e & g)) +
+                     scrypt_k[group + i] + w[i];
       s[(19 - i) & 7] += t1;
       s[(23 - i) & 7] = t1 + (ROTR(a, 2) ^ ROTR(a, 13) ^ ROTR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
       /* W of sixteen rounds on takes this one's place; those after round 63 are never used. */
       const u32 w1 = w[(i + 1) & 15], w14 = w[(i + 14) & 15];
       if (i < 15 || group < 48)
-        w[i] += (ROTR(w1, 7) ^ ROTR(w1, 18) ^ (w1 >> 3)) + w[(i + 9) & 15] + (ROTR(w14, 17) ^ ROTR(w14, 19) ^ (w14 >> 10));
+        w[i] += (ROTR(w1, 7) ^ ROTR(w1, 18) ^ (w1 >> 3)) + w[(i + 9) & 15] +
+                (ROTR(w14, 17) ^ ROTR(w14, 19) ^ (w14 >> 10));
     }
   }
 #pragma unroll
@@ -125,7 +127,7 @@ static __device__ __forceinline__ void hmac_begin(const scrypt_job &job, u32 non
   sha256_compress(outer, block);
 }
 
-/* ---- Salsa20/8 and the scratchpad: the work ------------------------------------------------------------------------ */
+/* ---- Salsa20/8 and the scratchpad: the work ---------------------------------------------------------------------- */
 
 /* Both halves of x * y. As assembly because from a 64-bit product in C ptxas adds a zero to each high half. */
 static __device__ __forceinline__ void gpu_multiply_wide(u32 x, u32 y, u32 &low, u32 &high) {

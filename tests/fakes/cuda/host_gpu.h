@@ -1,5 +1,5 @@
-/* Lets a host compiler take a .cu text as it stands: the words of CUDA and HIP, the intrinsics and the assembly that the
- * kernels use, and a launch that runs the threads one after another. Included before the text. */
+/* Lets a host compiler take a .cu text as it stands: the words of CUDA and HIP, the intrinsics and the assembly that
+ * the kernels use, and a launch that runs the threads one after another. Included before the text. */
 #pragma once
 #include <cstddef>
 #include <cstdint>
