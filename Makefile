@@ -17,6 +17,8 @@ BITWATT := $(BIN)/bitwatt
 # The NVIDIA driver tells which CuPy fits: CUDA 13 needs driver 580 or later.
 DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) | grep -oE '\b[0-9]{3}\.[0-9]+' | head -n 1 | cut -d. -f1)
 CUDA_EXTRA := $(if $(DRIVER),$(shell [ $(DRIVER) -ge 580 ] && echo cuda13 || echo cuda12))
+# Where there is an NVIDIA driver, a run that found no GPU would measure the wrong thing: it stops and says why.
+DEVICE ?= $(if $(DRIVER),cuda,auto)
 comma := ,
 
 .DEFAULT_GOAL := help
@@ -27,7 +29,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 bench: setup ## measure every accelerator here, else the CPU: a table, a CSV and a page
-	@$(BITWATT) run --out $(OUT) $(ARGS); code=$$?; \
+	@$(BITWATT) run --device $(DEVICE) --out $(OUT) $(ARGS); code=$$?; \
 	  if ls $(OUT)/*.csv >/dev/null 2>&1; then $(BITWATT) report $(OUT) -o $(OUT)/report.html || exit; fi; exit $$code
 
 smoke: setup ## the same code path on the CPU in 1 s windows, labelled as such (for CI)

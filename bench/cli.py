@@ -223,6 +223,12 @@ def run_command(
     isa: Annotated[str | None, typer.Option(help="CPU path of the hash loops, for example avx2.")] = None,
     engine: Annotated[str | None, typer.Option(help="portable: the hash loop in torch operations.")] = None,
     prefer: Annotated[str | None, typer.Option(help="speed or efficiency: how the CUDA kernel is chosen.")] = None,
+    variant: Annotated[
+        int | None, typer.Option(help="Force this variant of the CUDA kernel instead of a trial.")
+    ] = None,
+    share_bits: Annotated[
+        int | None, typer.Option(help="Leading zero bits of a share (1 to 32); default: by the rate.")
+    ] = None,
     meter: Annotated[
         str,
         typer.Option(
@@ -269,6 +275,8 @@ def run_command(
         "isa": isa,
         "engine": engine,
         "prefer": prefer,
+        "variant": variant,
+        "share_bits": share_bits,
         "compile": compiled or None,
         "inputs": _names(inputs) or None,
         "shape_file": shape_file,

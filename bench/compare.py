@@ -73,8 +73,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
 _ACROSS_DEVICES = frozenset({"device_name", "device_uuid", "run_id", "file", "host"})
 """Subjects whose pairs may be of two device names. A driver is only ever set against a driver on the same card."""
 
-DEVICE_OPTIONS = frozenset({"threads", "isa"})
-"""Options that say how much of a device is used; they must match on one device, not between two."""
+DEVICE_OPTIONS = frozenset({"threads", "isa", "gap", "found"})
+"""Options that are the device's own best (cores, scratchpad layout, the winning shape of a search): they must match on
+one device, not between two."""
 
 SAME_WITHIN = 0.01
 """Two figures whose whole interval lies within this ratio are the same."""

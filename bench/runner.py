@@ -12,12 +12,14 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from bench import energy
 from bench.model import (
+    EXIT_INVALID,
     METHOD_VERSION,
     SCHEMA_VERSION,
     Audit,
@@ -47,6 +49,9 @@ STEADY_POWER = 0.01
 STEADY_SLOPE_C_PER_S = 0.1
 IDLE_DRIFT = 0.05
 """Relative difference of the idle baselines before and after, above which rows carry a warning."""
+
+LEAST_REPEATS = 3
+"""Windows of a variant before the stop rule may end its repeats."""
 
 KEEP_BUILT = 0.5
 """Share of device memory up to which built jobs are kept for their next repeat instead of being built again."""
@@ -111,7 +116,7 @@ def timing(mode: str, asked: Asked | None = None, *, metered: bool) -> Timing:
     elif mode == "quick":
         base = Timing("quick", 5.0, 2.0, 6.0, 1.0, 2.0, repeats=1)
     elif metered:
-        base = Timing("standard", 30.0, 5.0, 60.0, 2.0, 5.0, repeats=3, target_half_width=0.01)
+        base = Timing("standard", 30.0, 5.0, 60.0, 2.0, 5.0, repeats=8, target_half_width=0.01, budget_s=2700.0)
     else:
         base = Timing("standard", 5.0, 1.0, 3.0, 0.5, 0.0, repeats=3, budget_s=200.0)
     if not metered:
@@ -224,7 +229,7 @@ def measure(
     run = _Run(device, build, meter, timing, context, observer or Silent(), random.Random(seed))
     idle: Idle | None = None
     refused: set[int] = set()
-    rates: list[list[float]] = [[] for _ in variants]
+    done: list[list[Record]] = [[] for _ in variants]
     rows = itertools.count(1)
     places = range(len(variants))
     try:
@@ -235,10 +240,11 @@ def measure(
                 break
             for place in places if repeat % 2 else reversed(places):
                 variant = variants[place]
-                if place in refused or _settled(rates[place], timing):
+                if place in refused or _settled(done[place], timing):
                     continue
                 try:
-                    built = _bring_up(run, place, variant)
+                    with _told_of_failure(run, variant):
+                        built = _bring_up(run, place, variant)
                 except (Skip, _WrongOutput) as reason:
                     refused.add(place)
                     yield Refusal(variant, str(reason), wrong=isinstance(reason, _WrongOutput))
@@ -247,8 +253,9 @@ def measure(
                     # Here the context exists and the card is about to work: the baseline that its load stands on.
                     idle = _idle(run, "before")
                     yield idle
-                measurement = _window(run, variant, built, repeat, next(rows), idle)
-                rates[place].append(measurement.record.rate_per_s)
+                with _told_of_failure(run, variant):
+                    measurement = _window(run, variant, built, repeat, next(rows), idle)
+                done[place].append(measurement.record)
                 yield measurement
                 _make_room(run)
         if idle is not None:
@@ -286,12 +293,38 @@ class _WrongOutput(Exception):  # noqa: N818 - a state of affairs, turned into a
     """A job's verification failed; the text holds its reasons."""
 
 
+@contextmanager
+def _told_of_failure(run: _Run, variant: Variant) -> Iterator[None]:
+    """Turn what torch and CuPy raise when a device fails (both RuntimeError) into one sentence.
+
+    Which call raises says little: a GPU's fault surfaces at the next call that waits for it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if type(error).__name__ == "OutOfMemoryError":
+            raise Skip(f"{run.device.label} ran out of memory ({first})", "free its memory or choose less") from error
+        raise BenchError(
+            f"{run.device.label} failed in {variant.label} ({first})",
+            "see whether the device is still there (nvidia-smi, dmesg); the rows measured before are kept",
+            exit_code=EXIT_INVALID,
+        ) from error
+
+
 def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
     """Build, verify and size a job once; later repeats find it here unless memory was short."""
     if place in run.built:
         return run.built[place]
     run.observer.stage(variant, "build", None)
-    job = run.build(run.device, variant)
+    try:
+        job = run.build(run.device, variant)
+    except Skip:
+        if not run.built:
+            raise
+        # The memory that it lacked may be what the jobs kept for later repeats hold.
+        _close_all(run)
+        job = run.build(run.device, variant)
     try:
         run.observer.stage(variant, "verify", None)
         check = job.verify()
@@ -300,7 +333,8 @@ def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
         built = _Built(job, _size_launch(job, run.timing.launch_s))
         job.audit()
     except BaseException:
-        job.close()
+        with suppress(RuntimeError):
+            job.close()
         raise
     run.built[place] = built
     return built
@@ -438,14 +472,20 @@ def _idle(run: _Run, when: str) -> Idle:
     return Idle(when, start, now, watts, uncertainty, samples)
 
 
-def _settled(rates: Sequence[float], timing: Timing) -> bool:
-    """The stop rule: the 95% interval of the rate is narrow enough to need no further repeat."""
-    if timing.target_half_width is None or len(rates) < 3:
+def _settled(records: Sequence[Record], timing: Timing) -> bool:
+    """The stop rule: the 95% intervals of the rate, and of work per joule where there is any, are narrow enough."""
+    good = [record for record in records if record.valid]
+    if timing.target_half_width is None or len(good) < LEAST_REPEATS:
         return False
     from scipy.stats import t
 
-    half = t.ppf(0.975, len(rates) - 1) * statistics.stdev(rates) / math.sqrt(len(rates))
-    return bool(half <= timing.target_half_width * statistics.fmean(rates))
+    factor = t.ppf(0.975, len(good) - 1) / math.sqrt(len(good))
+    figures = [[record.rate_per_s for record in good], [r.work_per_j for r in good if r.work_per_j is not None]]
+    return all(
+        factor * statistics.stdev(values) <= timing.target_half_width * statistics.fmean(values)
+        for values in figures
+        if len(values) >= LEAST_REPEATS
+    )
 
 
 def _over_budget(spent_s: float, repeat: int, timing: Timing) -> bool:
@@ -456,18 +496,24 @@ def _over_budget(spent_s: float, repeat: int, timing: Timing) -> bool:
 
 
 def _make_room(run: _Run) -> None:
-    """Drop built jobs, oldest first, while they hold more than half of the device's memory."""
+    """Drop built jobs, oldest first, while they hold more than half of the device's memory.
+
+    A job that holds none is kept: building it again would gain nothing.
+    """
     total = run.device.memory_bytes
-    while total and len(run.built) > 1:
-        held = sum(built.job.facts.memory_bytes or 0 for built in run.built.values())
-        if held <= KEEP_BUILT * total:
+    held = {place: built.job.facts.memory_bytes or 0 for place, built in run.built.items()}
+    for place in [place for place, size in held.items() if size][:-1]:
+        if not total or sum(held.values()) <= KEEP_BUILT * total:
             return
-        run.built.pop(next(iter(run.built))).job.close()
+        run.built.pop(place).job.close()
+        del held[place]
 
 
 def _close_all(run: _Run) -> None:
+    """Close every job. A lost device fails here too: what failed first is what the user must hear of."""
     while run.built:
-        run.built.popitem()[1].job.close()
+        with suppress(RuntimeError):
+            run.built.popitem()[1].job.close()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

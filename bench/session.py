@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bench import runner, workloads
 from bench.model import Device, Idle, Job, Measurement, Meter, Refusal, Variant
 from bench.runner import Context, Observer, Timing
 from bench.store import Store
 from bench.workloads import Request
+
+FRESH_NS = 1_000_000_000
+"""How long a trial waits for a fresh sample before it goes without joules."""
 
 
 def plan(device: Device, names: Sequence[str], request: Request) -> list[Variant]:
@@ -46,7 +51,13 @@ def measure_into(
     sensor = results.sensor(meter.sensor, meter.card_state(), device)
     idles: dict[str, Idle] = {}
     wrong = False
-    for item in runner.measure(device, variants, _build, meter, timing, context, observer, seed=seed):
+
+    def build(device: Device, variant: Variant) -> Job:
+        if variant.options.get("prefer") == "efficiency":
+            variant = replace(variant, options={**variant.options, "joules": joules_of(meter)})
+        return workloads.load(variant.workload).build(device, variant)
+
+    for item in runner.measure(device, variants, build, meter, timing, context, observer, seed=seed):
         match item:
             case Measurement():
                 results.append(item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
@@ -63,5 +74,19 @@ def measure_into(
     return wrong
 
 
-def _build(device: Device, variant: Variant) -> Job:
-    return workloads.load(variant.workload).build(device, variant)
+def joules_of(meter: Meter) -> Callable[[], float | None]:
+    """A reading of the meter's energy counter as it is now, for a kernel's trial; None where there is no counter.
+
+    Waits for a poll that began after the call, so that what was drawn before it is counted.
+    """
+
+    def read() -> float | None:
+        asked_ns, give_up_ns = time.monotonic_ns(), time.monotonic_ns() + FRESH_NS
+        while time.monotonic_ns() < give_up_ns:
+            sample = meter.latest()
+            if sample is not None and sample.t_ns >= asked_ns:
+                return sample.counter_j
+            time.sleep(0.005)
+        return None
+
+    return read

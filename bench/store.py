@@ -392,7 +392,12 @@ def _lean_audit(audit: Audit) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_lean(part) if hasattr(part, "__dataclass_fields__") else part for part in value]
-    return dict(value) if isinstance(value, Mapping) else value
+    return {key: _finite(part) for key, part in value.items()} if isinstance(value, Mapping) else value
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: a residual that is one of them is written as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from bench import runner
 from bench.meters.none import NullMeter
-from bench.model import BenchError, Device, Idle, Measurement, Refusal, Variant
+from bench.model import BenchError, Device, Idle, Measurement, Refusal, Skip, Variant
 from tests.fakes import workload
 from tests.fakes.meter import SteadyMeter
 
@@ -160,12 +160,28 @@ def test_launches_are_sized_near_the_aim_and_vary():
     assert 8 <= sum(last) / len(last) <= 32
 
 
-def test_the_stop_rule_ends_early_only_when_the_interval_is_narrow():
+def test_the_stop_rule_ends_early_only_when_rate_and_work_per_joule_are_narrow():
+    (item,) = run([A])
+
+    def rows(rates, per_j=(None, None, None), valid=True):
+        pairs = zip(rates, per_j, strict=True)
+        return [replace(item.record, rate_per_s=rate, work_per_j=eff, valid=valid) for rate, eff in pairs]
+
     timing = replace(FAST, target_half_width=0.01)
-    assert runner._settled([100.0, 100.1, 99.9], timing)
-    assert not runner._settled([100.0, 103.0, 97.0], timing)
-    assert not runner._settled([100.0, 100.0], timing), "two windows tell no spread"
-    assert not runner._settled([100.0] * 3, FAST)
+    narrow, wide = [100.0, 100.1, 99.9], [100.0, 103.0, 97.0]
+    assert runner._settled(rows(narrow), timing)
+    assert runner._settled(rows(narrow, narrow), timing)
+    assert not runner._settled(rows(wide), timing)
+    assert not runner._settled(rows(narrow, wide), timing)
+    assert not runner._settled(rows(narrow)[:2], timing), "two windows tell no spread"
+    assert not runner._settled(rows(narrow, valid=False), timing), "invalid windows settle nothing"
+    assert not runner._settled(rows(narrow), FAST)
+
+
+def test_the_stop_rule_can_both_stop_and_go_on():
+    asked = runner.timing("standard", metered=True)
+    assert asked.repeats > runner.LEAST_REPEATS
+    assert asked.target_half_width is not None
 
 
 def test_the_budget_lets_no_round_begin_that_would_pass_it():
@@ -191,6 +207,37 @@ def test_steady_needs_three_blocks_that_agree_in_rate_power_and_temperature():
     assert not runner._steady(blocks(degrees=(60.0, 61.0, 62.0)), 2.0)
     assert runner._steady(blocks(degrees=(60.0, 60.0, 61.0)), 2.0), "one step of a whole-degree sensor"
     assert runner._steady(blocks(watts=(None, None, None), degrees=(None, None, None)), 2.0)
+
+
+def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed():
+    class Faulty(workload.FakeJob):
+        def sync(self):
+            if self.audits >= 3:
+                raise RuntimeError("CUDA error: unspecified launch failure\nmore")
+            super().sync()
+
+        def close(self):
+            super().close()
+            raise RuntimeError("CUDA error: still broken")
+
+    seen = []
+    with pytest.raises(BenchError, match=r"cpu failed in fake [ab] \(CUDA error: unspecified launch failure\)") as caught:
+        for item in runner.measure(
+            CPU, [A, B], lambda _d, v: Faulty(v, None), NullMeter("-"), replace(FAST, repeats=2), CONTEXT, seed=1
+        ):
+            seen.append(item)  # noqa: PERF402 - the point is what was there before the error
+    assert caught.value.exit_code == 3
+    assert len(seen) >= 1
+
+
+def test_a_variant_that_lacks_memory_is_tried_again_without_the_kept_jobs():
+    def build(device, variant):
+        if variant is B and workload.FakeJob.alive:
+            raise Skip("b needs 9 GiB", "choose less")
+        return workload.build(device, variant)
+
+    items = list(runner.measure(CPU, [A, B], build, NullMeter("-"), FAST, CONTEXT, seed=1))
+    assert [type(item) for item in items] == [Measurement, Measurement]
 
 
 def test_memory_is_freed_between_variants_when_it_is_short():

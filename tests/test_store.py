@@ -40,6 +40,15 @@ AUDIT = Audit(
 WINDOW = Window(start_ns=10**18, end_ns=10**18 + 3, launches=2, work=2.0**40 + 1)
 
 
+def test_an_infinite_residual_is_kept_as_text(tmp_path: Path) -> None:
+    wrong = replace(AUDIT, ok=False, reasons=("wrong",), details={"residual": float("inf"), "other": float("nan")})
+    with store.create(tmp_path, "x") as results:
+        results.append(factory.sha256d(), window=WINDOW, audit=wrong)
+    (note,) = store.read_sidecar(results.sidecar).windows
+    assert note.audit is not None
+    assert note.audit.details == {"residual": "inf", "other": "nan"}
+
+
 def test_columns_are_the_fields_of_record() -> None:
     assert list(store.NAMES) == [entry.name for entry in fields(Record)]
     by_name = {column.name: column for column in store.COLUMNS}
