@@ -248,6 +248,18 @@ def test_all_rows_invalid_still_make_a_page(tmp_path):
     assert "0 of 4 windows are verified and valid" in seen.visible
 
 
+def test_other_hashes_can_be_chosen_and_sha256d_leads(tmp_path):
+    def scrypt(card, repeat, **changes):
+        return sha256d(card, repeat, workload="scrypt", **changes)
+
+    frame, result = frame_of(tmp_path, run(CARD_A, 2, workloads=(scrypt, sha256d, gemm)))
+    entries = collect(frame, result)
+    assert words.headline(entries).mining == "sha256d"
+    names = [view.name for view in figures.pick(entries).views]
+    ai = "gemm llama3-8b bf16, batch 1, 8192 tokens"
+    assert names == [ai, f"scrypt against {ai}"]
+
+
 def test_one_window_has_no_whisker_and_says_so(tmp_path):
     frame, result = frame_of(tmp_path, run(CARD_A, 1))
     (view,) = figures.pick(collect(frame, result)).views
@@ -657,3 +669,36 @@ def test_a_hostile_price_file_is_text(sample):
     views = json.dumps(json.loads(seen.data)["figures"])
     assert "<script" not in views
     assert HOSTILE in seen.visible
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# colours
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast ratio of two #rrggbb colours."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        r, g, b = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_stand_out_in_both_themes():
+    folder = Path(report.__file__).parent
+    script, style = ((folder / name).read_text() for name in ("page.js", "page.css"))
+    blocks = dict(zip(("light", "dark"), re.findall(r":root[^{]*\{([^}]*)\}", style)[:2], strict=True))
+    for theme, block in blocks.items():
+        css = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block))
+        for text in ("ink", "soft", "accent", "warn"):
+            for back in ("back", "card", "group"):
+                assert contrast(css[text], css[back]) >= 4.5, (theme, text, back)
+        for line in re.findall(rf"{theme}: (.*)", script)[:2]:
+            assert css["card"] in line or line.startswith("["), "the script's card colour is the style's"
+            for colour in set(re.findall(r"#[0-9a-f]{6}", re.sub(r"(grid|card): \"[^\"]*\"", "", line))):
+                assert contrast(colour, css["card"]) >= 3.0, (theme, colour)
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)

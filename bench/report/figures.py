@@ -155,14 +155,14 @@ def pairs(entries: Sequence[Entry], mining: str, ai: str, metrics: tuple[str, st
 
 
 def tasks(entries: Sequence[Entry], unit: str, metric: str) -> list[str]:
-    """Tasks of one unit with a figure, the one that most cards share first."""
+    """Tasks of one unit with a figure, the one that most cards share first; of equals sha256d, then whole sets."""
     held: dict[str, set[str]] = {}
     detail: dict[str, bool] = {}
     for entry in entries:
         if entry.unit == unit and entry.figure(metric) is not None:
             held.setdefault(entry.task, set()).add(entry.card)
             detail[entry.task] = entry.key["product"] is not None
-    return sorted(held, key=lambda task: (-len(held[task]), detail[task]))
+    return sorted(held, key=lambda task: (-len(held[task]), task != "sha256d", detail[task]))
 
 
 def pick(entries: Sequence[Entry]) -> Figure | None:
