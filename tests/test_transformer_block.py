@@ -410,7 +410,7 @@ def test_every_kind_of_input_is_verified(kind, phase, monkeypatch):
     job = phases.build(CPU, Variant("transformer", phase, "dense", "bf16", 2, 8, options={"inputs": kind}), DENSE)
     audit = job.verify()
     assert audit.ok, audit.reasons
-    assert job.facts.options == f"inputs={kind}"
+    assert job.facts.options == f"inputs={kind} threads=1"
 
 
 def test_a_block_in_int8_or_compiled_training_is_skipped():

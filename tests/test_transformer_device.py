@@ -39,6 +39,12 @@ def test_gpu_memory_and_cache_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch_device.library_bytes(CPU) == 0
 
 
+def test_checks_run_where_float64_is_sure() -> None:
+    assert torch_device.check_place(Device("cuda", 1, "x")) == "cuda:1"
+    assert torch_device.check_place(Device("rocm", 1, "x")) == "cuda:1"
+    assert {torch_device.check_place(Device(kind, 0, "x")) for kind in ("cpu", "mps", "xpu", "mlu", "musa")} == {"cpu"}
+
+
 def test_a_failed_device_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(device: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered.\nmore lines")

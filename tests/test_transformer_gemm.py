@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -14,6 +16,15 @@ TOKENS = 16
 
 def variant(dtype: str = "fp32", product: str | None = None, **options: object) -> Variant:
     return Variant("transformer", "gemm", "tiny", dtype, 1, TOKENS, product, options)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads on busy cores wait for each other at every small operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -210,7 +221,7 @@ def test_flags_follow_the_type() -> None:
 def test_every_kind_of_input_is_verified(small_cache: None, kind: str) -> None:
     job = gemm.build(CPU, variant("bf16", inputs=kind), shapes.load("tiny"))
     assert job.verify().ok
-    assert job.facts.options == f"inputs={kind}"
+    assert job.facts.options == f"inputs={kind} threads={torch.get_num_threads()}"
     x = job._turns[0][0].x
     assert bool(x.any()) == (kind != "zeros")
 

@@ -59,7 +59,7 @@ def best_of(model, grid=GRID):
     return max(model.rate(point) for point in grid.points())
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     tile=st.tuples(st.sampled_from([64, 128, 192, 256]), st.sampled_from([64, 128, 192, 256]), st.just(64)),
     units=st.sampled_from([8, 24, 46, 108, 132, 170]),

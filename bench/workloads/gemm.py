@@ -156,8 +156,7 @@ class GemmJob:
         self._dtype = numerics.lookup(variant.dtype)
         self._plan = plan
         self._place = device.torch_name
-        # Apple's GPUs have no float64: there the check runs on the host.
-        self._check_place = "cpu" if device.kind in ("mps", "mlu") else device.torch_name
+        self._check_place = torch_device.check_place(device)
         self._multiply = multiply(self._dtype, device)
         self._turns = self._allocate(str(variant.options.get("inputs", "normal")), seed_of(variant))
         self._next = 0
@@ -181,7 +180,7 @@ class GemmJob:
             native=native,
             precision=numerics.set_flags(self._dtype),
             memory_bytes=self._plan.memory_bytes + torch_device.library_bytes(self._device),
-            options=f"inputs={variant.options.get('inputs', 'normal')}{note}",
+            options=torch_device.settings(self._device, variant.options.get("inputs", "normal")) + note,
         )
 
     def _allocate(self, inputs: str, seed: int) -> list[list[Call]]:

@@ -277,7 +277,7 @@ class Bench:
         self._weight: Any = values.fill(torch.empty(weight, dtype=dtype.torch, device=place), scale)
         self._out: Any = torch.empty(out, dtype=dtype.out_torch, device=place)
         self._multiply = gemm.multiply(dtype, device)
-        self._check_place = "cpu" if device.kind in ("mps", "mlu") else place
+        self._check_place = torch_device.check_place(device)
 
     @staticmethod
     def _sizes(device: Device, dtype: Dtype, grid: Grid) -> tuple[int, int, int]:

@@ -74,8 +74,7 @@ class BlockJob:
         self._dtype = numerics.lookup(variant.dtype)
         self._phase = variant.phase or ""
         batch, seq = variant.batch or 1, variant.seq or 1
-        # Apple's GPUs have no float64: there the check runs on the host.
-        self._check_place = "cpu" if device.kind in ("mps", "mlu") else device.torch_name
+        self._check_place = torch_device.check_place(device)
         self._launched = 0
         self._next = 0
         self._audits = 0
@@ -118,7 +117,7 @@ class BlockJob:
             native=native,
             precision=precision,
             memory_bytes=memory,
-            options=f"inputs={inputs}" + (" compile=on" if variant.options.get("compile") else ""),
+            options=torch_device.settings(device, inputs) + (" compile=on" if variant.options.get("compile") else ""),
         )
 
     def _compile(self, shape: Shape, batch: int) -> None:

@@ -92,6 +92,20 @@ def cache_bytes(device: Device) -> int:
     return UNKNOWN_CACHE_BYTES
 
 
+def check_place(device: Device) -> str:
+    """Where checks run: on the device, or on the host where float64 is not sure (Apple, Intel Arc, MLU, MUSA)."""
+    return device.torch_name if device.kind in ("cuda", "rocm") else "cpu"
+
+
+def settings(device: Device, inputs: str) -> str:
+    """What must match for two rows to be compared: the inputs, and on a CPU torch's number of threads."""
+    if device.kind != "cpu":
+        return f"inputs={inputs}"
+    import torch
+
+    return f"inputs={inputs} threads={torch.get_num_threads()}"
+
+
 def release(device: Device) -> None:
     """Give freed memory back to the driver, so that the next job and other processes can have it."""
     if device.kind == "cpu":
