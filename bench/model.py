@@ -238,6 +238,11 @@ class Sensor:
         looked_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
         return looked_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
 
+    @property
+    def settle_s(self) -> float:
+        """Seconds after a moment until the samples that tell of it have arrived."""
+        return max(self.lag_s, 1.5 * (self.counter_period_s or 0.0)) + 2 * (self.poll_s or 0.0)
+
 
 DEVICE_LOST = "device lost"
 """Beginning of a sample's error after which no further reading can come."""

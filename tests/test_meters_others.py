@@ -17,7 +17,7 @@ from bench.energy import measure
 from bench.meters import open_meter
 from bench.meters.calibration import fit
 from bench.meters.command import watts_of
-from bench.meters.replay import ReplayMeter, closed_up
+from bench.meters.replay import ReplayMeter, laid_out
 from bench.model import BenchError, Device, Energy, Meter, Sample, Window
 from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
@@ -233,7 +233,7 @@ def test_replay_gives_the_recorded_watts(counter: bool, tmp_path: Path, opened: 
     energy = measure(meter.samples(window.start_ns, window.end_ns), window, meter.sensor)
     assert meter.sensor.source == "replay"
     assert energy.invalid_reasons == ()
-    assert energy.power_mean_w == pytest.approx(350, rel=0.03)
+    assert energy.power_mean_w == pytest.approx(350, rel=0.01)
     assert any("replayed" in warning for warning in energy.warnings)
     latest = meter.latest()
     assert latest is not None
@@ -250,12 +250,21 @@ def test_replay_keeps_what_was_missing(tmp_path: Path) -> None:
 
 
 def test_gaps_close_and_counters_go_on() -> None:
-    seconds = (10.0, 10.05, 50.0, 50.05)
-    samples = [Sample(round(t * 1e9), power_w=100.0, counter_j=100 * t) for t in seconds]
-    times = [sample.t_ns for sample in closed_up(samples, 0.05)]
-    joules = [sample.counter_j for sample in closed_up(samples, 0.05)]
-    assert times == [0, 50_000_000, 100_000_000, 150_000_000]
-    assert joules == pytest.approx([1000, 1005, 1010, 1015])
+    """Two stretches of a 100 ms counter seen every 50 ms, each cut to whole updates."""
+    shown = {0.0: 5.0, 0.05: 5.0, 0.1: 15.0, 0.15: 15.0, 0.2: 25.0, 0.25: 25.0, 0.3: 35.0}
+    later = {t + 40.0: joules + 4000.0 for t, joules in shown.items()}
+    samples = [Sample(round(t * 1e9), power_w=100.0, counter_j=joules) for t, joules in (shown | later).items()]
+    found = laid_out(samples, 0.05)
+    assert [round(sample.t_ns / 1e6) for sample in found.samples] == [0, 50, 100, 150, 200, 250, 300, 350]
+    assert [sample.counter_j for sample in found.samples] == pytest.approx([0, 0, 10, 10, 20, 20, 30, 30])
+    assert (found.span_ns, found.span_j) == (400_000_000, pytest.approx(40))
+
+
+def test_gaps_close_without_a_counter() -> None:
+    samples = [Sample(round(t * 1e9), power_w=100.0) for t in (10.0, 10.05, 50.0, 50.05)]
+    found = laid_out(samples, 0.05)
+    assert [sample.t_ns for sample in found.samples] == [0, 50_000_000, 100_000_000, 150_000_000]
+    assert found.span_ns == 200_000_000
 
 
 @pytest.mark.parametrize(

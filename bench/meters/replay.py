@@ -9,7 +9,8 @@ import bisect
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +55,48 @@ def read_recording(path: Path) -> tuple[Sensor, list[Sample]]:
     return sensor, [samples[t_ns] for t_ns in sorted(samples)]
 
 
-def closed_up(samples: Sequence[Sample], poll_s: float) -> list[Sample]:
-    """The samples from time 0 on, long gaps closed to one poll; a counter goes on from where it was."""
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Samples from time 0 on, without gaps, and what one whole turn of them takes and holds."""
+
+    samples: tuple[Sample, ...]
+    span_ns: int
+    span_j: float
+    """Joules by the counter; 0 without one."""
+
+
+def laid_out(samples: Sequence[Sample], poll_s: float) -> Recording:
+    """The samples with their long gaps closed.
+
+    A stretch that has a counter is cut to whole updates, from one sample that first shows a new value to another, so
+    that time and joules still fit where stretches meet.
+    """
     poll_ns = round(poll_s * 1e9)
     found: list[Sample] = []
-    shift_ns, shift_j = samples[0].t_ns, 0.0
-    last_j: float | None = None
-    for before, sample in zip([samples[0], *samples], samples, strict=False):
-        gap_ns = sample.t_ns - before.t_ns
-        if gap_ns > GAP_POLLS * poll_ns:
-            shift_ns += gap_ns - poll_ns
-            if sample.counter_j is not None and last_j is not None:
-                shift_j += sample.counter_j - last_j - (sample.power_w or 0.0) * poll_s
-        if sample.counter_j is not None:
-            last_j = sample.counter_j
-        counter_j = None if sample.counter_j is None else sample.counter_j - shift_j
-        found.append(replace(sample, t_ns=sample.t_ns - shift_ns, counter_j=counter_j))
+    at_ns, at_j = 0, 0.0
+    for stretch in _stretches(samples, GAP_POLLS * poll_ns):
+        counted = [sample for sample in stretch if sample.counter_j is not None]
+        fresh = [later for earlier, later in pairwise(counted) if later.counter_j != earlier.counter_j]
+        if len(fresh) >= 2:
+            first, last = fresh[0], fresh[-1]
+            kept = [sample for sample in stretch if first.t_ns <= sample.t_ns < last.t_ns]
+            length_ns, length_j = last.t_ns - first.t_ns, (last.counter_j or 0.0) - (first.counter_j or 0.0)
+        else:
+            first, kept = stretch[0], stretch
+            length_ns, length_j = stretch[-1].t_ns - stretch[0].t_ns + poll_ns, 0.0
+        for sample in kept:
+            moved_j = None if sample.counter_j is None else sample.counter_j - (first.counter_j or 0.0) + at_j
+            found.append(replace(sample, t_ns=sample.t_ns - first.t_ns + at_ns, counter_j=moved_j))
+        at_ns, at_j = at_ns + length_ns, at_j + length_j
+    return Recording(tuple(found), at_ns, at_j)
+
+
+def _stretches(samples: Sequence[Sample], gap_ns: int) -> list[list[Sample]]:
+    found = [[samples[0]]]
+    for before, sample in pairwise(samples):
+        if sample.t_ns - before.t_ns > gap_ns:
+            found.append([])
+        found[-1].append(sample)
     return found
 
 
@@ -80,26 +107,23 @@ class ReplayMeter:
         sensor, samples = read_recording(path)
         self.sensor = replace(sensor, source="replay", note=f"power was replayed from {path.name}")
         self._poll_s = sensor.poll_s or 0.05
-        self._once = closed_up(samples, self._poll_s)
-        self._span_ns = self._once[-1].t_ns + round(self._poll_s * 1e9)
-        counters = [sample.counter_j for sample in self._once if sample.counter_j is not None]
-        self._span_j = counters[-1] - counters[0] + (self._once[-1].power_w or 0.0) * self._poll_s if counters else 0.0
+        self._turn = laid_out(samples, self._poll_s)
+        self._times = [sample.t_ns for sample in self._turn.samples]
         self._start_ns: int | None = None
 
     def _between(self, first_ns: int, last_ns: int) -> Iterator[Sample]:
         assert self._start_ns is not None  # noqa: S101 (the callers see to it)
-        lap = max(0, (first_ns - self._start_ns) // self._span_ns)
-        times = [sample.t_ns for sample in self._once]
+        turn = max(0, (first_ns - self._start_ns) // self._turn.span_ns)
         while True:
-            begin_ns = self._start_ns + lap * self._span_ns
+            begin_ns = self._start_ns + turn * self._turn.span_ns
             if begin_ns > last_ns:
                 return
-            for sample in self._once[bisect.bisect_left(times, first_ns - begin_ns) :]:
+            for sample in self._turn.samples[bisect.bisect_left(self._times, first_ns - begin_ns) :]:
                 if begin_ns + sample.t_ns > last_ns:
                     return
-                counter_j = None if sample.counter_j is None else sample.counter_j + lap * self._span_j
+                counter_j = None if sample.counter_j is None else sample.counter_j + turn * self._turn.span_j
                 yield replace(sample, t_ns=begin_ns + sample.t_ns, counter_j=counter_j)
-            lap += 1
+            turn += 1
 
     def card_state(self) -> CardState:
         return CardState()
@@ -119,7 +143,7 @@ class ReplayMeter:
     def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
         if self._start_ns is None:
             return ()
-        around_ns = round((self.sensor.lag_s + 1.5 * (self.sensor.counter_period_s or 0.0) + 2 * self._poll_s) * 1e9)
+        around_ns = round(self.sensor.settle_s * 1e9)
         return tuple(self._between(start_ns - 2 * around_ns, end_ns + around_ns))
 
     def close(self) -> None:

@@ -87,12 +87,6 @@ class Reader(Protocol):
         """Release the vendor library."""
 
 
-def settle_s(sensor: Sensor) -> float:
-    """Seconds after a moment until the samples that tell of it have arrived."""
-    poll_s = sensor.poll_s or POLL_S
-    return max(sensor.lag_s, 1.5 * (sensor.counter_period_s or 0.0)) + 2 * poll_s
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # the child
 
@@ -316,7 +310,7 @@ class SampledMeter:
         return self._samples[-1] if self._samples else None
 
     def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
-        around_ns = int(settle_s(self.sensor) * 1e9)
+        around_ns = int(self.sensor.settle_s * 1e9)
         first_ns = start_ns - 2 * around_ns - int(1e9 * SETTLE_MARGIN_S)
         last_ns = end_ns + around_ns
 
