@@ -168,11 +168,28 @@ class Block:
         positions = torch.arange(seq, device=place) if phase == "prefill" else torch.tensor([seq - 1], device=place)
         self.cos, self.sin = rope_tables(shape, positions, dtype)
         self._norm_scratch = torch.empty(self.buffers["x"].shape[0], 1, device=place)
+        self._set_views()
         self.attended: Any = None
         self.counts: list[int] = []
         """Tokens of each expert, learnt by :meth:`prepare`."""
         self._route: tuple[Any, Any, Any] | None = None
         self._projections: dict[str, freivalds.Projection] = {}
+
+    def _set_views(self) -> None:
+        """Lay views on the buffers once: made anew in every run they would cost a small decode step some percent."""
+        shape, half, b = self.shape, self.shape.head_dim // 2, self.buffers
+        heads, kv, width = shape.heads, shape.kv_heads, shape.head_dim
+        turned = b["turned"].view(self.batch, -1, heads + kv, width)
+        qkv = b["qkv"].view(self.batch, -1, heads + 2 * kv, width)
+        source = qkv[:, :, : heads + kv]
+        self._halves = source[..., :half], source[..., half:], turned[..., :half], turned[..., half:]
+        self._qkv = tuple(
+            part.transpose(1, 2) for part in (turned[:, :, :heads], turned[:, :, heads:], qkv[:, :, heads + kv :])
+        )
+        self._gate, self._up = b["gate_up"].chunk(2, dim=-1)
+        if self.phase == "decode":
+            self._grouped = self._qkv[0].view(self.batch, kv, heads // kv, width)
+            self._newest = b["keys"][:, :, -1:], b["values"][:, :, -1:]
 
     def prepare(self) -> None:
         """Run once with a turn through the host, to learn how many tokens each expert gets."""
@@ -239,24 +256,14 @@ class Block:
         """Turn queries and keys, which lie side by side, in one go."""
         import torch
 
-        shape, half = self.shape, self.shape.head_dim // 2
-        heads = shape.heads + shape.kv_heads
-        source = self.buffers["qkv"][:, : heads * shape.head_dim].view(self.batch, -1, heads, shape.head_dim)
-        target = self.buffers["turned"].view(source.shape)
-        first, second = source[..., :half], source[..., half:]
-        torch.mul(first, self.cos, out=target[..., :half]).addcmul_(second, self.sin, value=-1)
-        torch.mul(second, self.cos, out=target[..., half:]).addcmul_(first, self.sin)
+        first, second, turned_first, turned_second = self._halves
+        torch.mul(first, self.cos, out=turned_first).addcmul_(second, self.sin, value=-1)
+        torch.mul(second, self.cos, out=turned_second).addcmul_(first, self.sin)
 
     def qkv_views(self) -> tuple[Any, Any, Any]:
         """Turned queries and keys and plain values, [b, heads, s, hd] each, without a copy."""
-        shape = self.shape
-        turned = self.buffers["turned"].view(self.batch, -1, shape.heads + shape.kv_heads, shape.head_dim)
-        values = self.buffers["qkv"].view(self.batch, -1, shape.heads + 2 * shape.kv_heads, shape.head_dim)
-        return (
-            turned[:, :, : shape.heads].transpose(1, 2),
-            turned[:, :, shape.heads :].transpose(1, 2),
-            values[:, :, shape.heads + shape.kv_heads :].transpose(1, 2),
-        )
+        q, k, v = self._qkv
+        return q, k, v
 
     def _prefill_attention(self) -> Any:
         q, k, v = self.qkv_views()
@@ -264,20 +271,19 @@ class Block:
 
     def _decode_attention(self) -> Any:
         """One query per head on the cache. Heads that share keys become rows of one query: the cache is read once."""
-        shape, b = self.shape, self.buffers
-        q, k, v = self.qkv_views()
-        b["keys"][:, :, -1:].copy_(k)
-        b["values"][:, :, -1:].copy_(v)
-        grouped = q.reshape(self.batch, shape.kv_heads, shape.heads // shape.kv_heads, shape.head_dim)
-        out = attend(grouped, b["keys"], b["values"], causal=False, device=self.device)
-        return out.reshape(self.batch, shape.attention_width)
+        _, k, v = self._qkv
+        newest_key, newest_value = self._newest
+        newest_key.copy_(k)
+        newest_value.copy_(v)
+        out = attend(self._grouped, self.buffers["keys"], self.buffers["values"], causal=False, device=self.device)
+        return out.reshape(self.batch, self.shape.attention_width)
 
     def _swiglu(self) -> None:
         import torch
 
-        gate_up, act = self.buffers["gate_up"], self.buffers["act"]
-        torch.ops.aten.silu.out(gate_up[:, : self.shape.ffn], out=act)
-        act.mul_(gate_up[:, self.shape.ffn :])
+        act = self.buffers["act"]
+        torch.ops.aten.silu.out(self._gate, out=act)
+        act.mul_(self._up)
 
     def _experts(self) -> None:
         """Sort tokens by expert, multiply each expert's share, and weigh the results back together."""
