@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +22,9 @@ from bench.workloads.engine import NONCE_SPACE, Work
 from bench.workloads.scan import HeaderRoll, reference_scan
 
 SHARE_CAPACITY = 1 << 20
-TRIALS = 6
+TRIALS = 5
 """Turns of the trial; each takes the contenders one after another, so that a slow moment strikes all."""
-CONTENDER = 0.8
+CONTENDER = 0.7
 """Below this share of the best rate an instruction set leaves the trial."""
 CLEARLY_FASTER = 1.03
 """A later instruction set wins the trial only by this factor, so that noise does not change the choice."""
@@ -79,15 +80,15 @@ class HostScan:
                 return f"it disagrees with the reference on nonces from {first}"
         return None
 
-    def choose(self, asked: str | None) -> str:
-        """The instruction set asked for, or the fastest that passes its self-test.
+    def choose(self, asked: str | None, threads: int = 1) -> str:
+        """The instruction set asked for, or the one that passes its self-test and is fastest on so many threads.
 
         Raises:
             BenchError: it is unknown, does not run here, or is wrong.
         """
         names, supported = self.names(), self.supported()
         if asked is None or asked == "auto":
-            return self._fastest(supported)
+            return self._fastest(supported, threads)
         if asked not in names:
             raise BenchError(f"there is no {self.algorithm} code for {asked!r}", f"choose from {', '.join(names)}")
         if asked not in supported:
@@ -99,31 +100,34 @@ class HostScan:
             )
         return asked
 
-    def _fastest(self, supported: list[str]) -> str:
+    def _fastest(self, supported: list[str], threads: int) -> str:
         failures = {isa: wrong for isa in supported if (wrong := self.self_test(isa))}
-        rates = dict.fromkeys((isa for isa in supported if isa not in failures), 0.0)
-        if not rates:
+        good = [isa for isa in supported if isa not in failures]
+        if not good:
             what = "; ".join(f"{isa}: {wrong}" for isa, wrong in failures.items()) or "none runs on this CPU"
             raise BenchError(
                 f"no {self.algorithm} code passes its self-test ({what})",
                 "delete bench/_native and run again, with another compiler in CC",
             )
-        contenders = list(rates)
-        for _ in range(TRIALS):
-            for isa in contenders:
-                rates[isa] = max(rates[isa], self._trial(isa))
-            contenders = [isa for isa in contenders if rates[isa] >= CONTENDER * max(rates.values())]
+        with ThreadPoolExecutor(threads) as pool:
+            # One scan each finds who is far behind; the rest load all cores, as the run will.
+            alone = {isa: self._trial(isa, pool, 1) for isa in good}
+            close = [isa for isa in good if alone[isa] >= CONTENDER * max(alone.values())]
+            turns = [[self._trial(isa, pool, threads) for isa in close] for _ in range(TRIALS)]
+        rates = {isa: statistics.median(seen) for isa, seen in zip(close, zip(*turns, strict=True), strict=True)}
         best, *others = rates
         for isa in others:
             if rates[isa] > rates[best] * CLEARLY_FASTER:
                 best = isa
         return best
 
-    def _trial(self, isa: str) -> float:
-        """Hashes per second of this thread's own time, whatever else runs."""
-        started = time.thread_time()
-        self.once(isa, HeaderRoll(0).header(0), 32, 0, self.trial_nonces)
-        return self.trial_nonces / max(time.thread_time() - started, 1e-9)
+    def _trial(self, isa: str, pool: ThreadPoolExecutor, threads: int) -> float:
+        """Hashes per second of processor time, whatever else runs, with ``threads`` scans at once."""
+        header = HeaderRoll(0).header(0)
+        started = time.process_time()
+        for done in [pool.submit(self.once, isa, header, 32, 0, self.trial_nonces) for _ in range(threads)]:
+            done.result()
+        return threads * self.trial_nonces / max(time.process_time() - started, 1e-9)
 
 
 @functools.cache

@@ -33,7 +33,7 @@ ALGORITHM = Algorithm(
     known_bits=20,
     known_span=37,
     check_counts=((1, 37), (2, 67), (1, 19)),
-    rehash_all=512,
+    rehash_all=2048,
 )
 
 

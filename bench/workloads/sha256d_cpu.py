@@ -33,7 +33,7 @@ def open_engine(device: Device, options: Mapping[str, Any]) -> CpuScan:  # noqa:
         BenchError: an unknown or unsupported instruction set, or one that fails its self-test.
     """
     code = host_scan()
-    isa = code.choose(options.get("isa"))
     threads = thread_count(options)
+    isa = code.choose(options.get("isa"), threads)
     quantum = NONCES_PER_THREAD * power_of_two_from(threads)
     return CpuScan(code.scan, code.names().index(isa), isa, threads=threads, grain=GRAIN, quantum=quantum)
