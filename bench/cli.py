@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench import __version__
-from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
+from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, BenchError
 
 if TYPE_CHECKING:
     from bench.compare import Result
@@ -40,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="What one card does at mining and at AI, from one run and one power meter.\n\n"
     "Results go to stdout, progress and warnings to stderr. "
-    "Exit codes: 0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement.",
+    "Exit codes: 0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement, 130 interrupted.",
 )
 
 
@@ -167,8 +167,9 @@ def devices_command(
             lines.append((device, source.sensor))
         finally:
             source.close()
-    text = render.devices_json(lines) if json else render.devices_table(lines)
-    _print(text)
+    _print(render.devices_json(lines) if json else render.devices_table(lines))
+    for note in [] if json else render.device_notes(lines):
+        _print(note)
 
 
 def _print(thing: Any) -> None:
@@ -220,8 +221,10 @@ def run_command(
         str | None, typer.Option(help="Comma-separated input data: normal, zeros, ones, structured.")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the block (outside the timing).")] = False,
-    isa: Annotated[str | None, typer.Option(help="CPU path of the hash loops, for example avx2.")] = None,
-    engine: Annotated[str | None, typer.Option(help="portable: the hash loop in torch operations.")] = None,
+    isa: Annotated[
+        str | None, typer.Option(help="CPU path of the hash loops: avx512, avx2, shani, sse2, neon, armv8, generic.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, or portable: the hash loop in torch operations.")] = None,
     prefer: Annotated[str | None, typer.Option(help="speed or efficiency: how the CUDA kernel is chosen.")] = None,
     variant: Annotated[
         int | None, typer.Option(help="Force this variant of the CUDA kernel instead of a trial.")
@@ -271,6 +274,27 @@ def run_command(
     for name in workloads:
         if name not in MODULES:
             raise BenchError(f"there is no workload named {name!r}", f"choose from {', '.join(MODULES)}")
+    _refuse_idle_options(
+        workloads,
+        model={
+            "--shape": shape,
+            "--shape-file": shape_file,
+            "--phase": phase,
+            "--dtype": dtype,
+            "--batch": batch,
+            "--seq": seq,
+            "--detail": detail or None,
+            "--inputs": inputs,
+            "--compile": compiled or None,
+        },
+        hashing={
+            "--isa": isa,
+            "--engine": engine,
+            "--prefer": prefer,
+            "--variant": variant,
+            "--share-bits": share_bits,
+        },
+    )
     options = {
         "isa": isa,
         "engine": engine,
@@ -310,9 +334,27 @@ def run_command(
     )
     _show_rows(records, layout)
     if not records:
-        raise BenchError("nothing was measured", "see the reasons above", exit_code=EXIT_INVALID)
+        code = EXIT_INVALID if wrong else EXIT_USAGE
+        raise BenchError("nothing was measured", "see the reasons above", exit_code=code)
     if wrong or not all(record.valid and record.verified for record in records):
         raise typer.Exit(EXIT_INVALID)
+
+
+HASHING = frozenset({"sha256d", "scrypt"})
+
+
+def _refuse_idle_options(workloads: tuple[str, ...], *, model: dict[str, Any], hashing: dict[str, Any]) -> None:
+    """Refuse an option that no workload of the run would read: it was meant for something that is left out."""
+    for options, applies, what in (
+        (model, not set(workloads) <= HASHING, "transformer"),
+        (hashing, bool(HASHING.intersection(workloads)), "sha256d"),
+    ):
+        given = [name for name, value in options.items() if value is not None]
+        if given and not applies:
+            raise BenchError(
+                f"{given[0]} concerns no workload of {', '.join(workloads)}",
+                f"add {what} to --workload, or leave it out",
+            )
 
 
 def _measure_all(
@@ -529,7 +571,9 @@ def compare_command(
         _streams.err.print(Text(note))
     for judgement in judgements:
         for line in judgement.failed:
-            _streams.err.print(Text(f"--fail-if {judgement.condition.text}: {label(line.key)} is {line.ratio:.4g}"))
+            who = f"{line.key[result.subject]}, {label(line.key)}, {line.metric}"
+            what = f"{line.ratio:.4g} of {result.baseline}'s ({line.verdict})"
+            _streams.err.print(Text(f"failed: {who} is {what}, and --fail-if says {judgement.condition.text}"))
     if any(judgement.failed for judgement in judgements):
         raise typer.Exit(EXIT_REGRESSION)
 

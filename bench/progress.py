@@ -60,6 +60,5 @@ class TerminalObserver:
         self._progress.update(self._task, completed=done_s, now="  ".join(now))
 
     def note(self, message: str) -> None:
-        """A sentence that stays on the screen."""
-        if not self._quiet:
-            self._console.print(Text(message, style="yellow"))
+        """A sentence that stays on the screen, also with ``--quiet``: it tells of what is missing from the result."""
+        self._console.print(Text(message, style="yellow"))

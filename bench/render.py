@@ -50,6 +50,10 @@ HEADINGS: Mapping[str, str] = {
 """Metric → the column's title."""
 
 
+ASSUMED = frozenset({"power_mean_w", "work_per_j", "tokens_per_j"})
+"""Metrics that rest on watts; where the user vouched for those, the cell says so and has no interval."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """A table of finished text. ``styles`` holds a Rich style per row, ``right`` the columns that hold figures."""
@@ -103,6 +107,9 @@ def quantity(value: float | None, unit: str, digits: int = 4) -> str:
     first, slash, rest = unit.partition("/")
     if value == 0 or first in ("W", "s", "°C"):
         return f"{_digits(value, digits)} {unit}"
+    if first == "token" and abs(value) < 1:
+        # "mtok" would be read as millions
+        return f"{_digits(value, digits)} {_SHORT[first]}{slash}{rest}"
     scale, prefix = next(((scale, sign) for scale, sign in _PREFIXES if abs(value) >= scale), _PREFIXES[-1])
     # 999.96 of one prefix is 1.000 of the next
     if round(abs(value) / scale, max(0, digits - 3)) >= 1000:
@@ -146,7 +153,7 @@ def devices_grid(found: Sequence[tuple[Device, Sensor]]) -> Grid:
     rows = []
     for device, sensor in found:
         memory = NOTHING if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
-        power = sensor.reason or "none"
+        power = "none (see below)" if sensor.reason else "none"
         if sensor.source != "none":
             how = "counter" if sensor.counter else (sensor.power_field or "sampled")
             power = ", ".join(part for part in (sensor.source, sensor.scope, how) if part)
@@ -159,6 +166,11 @@ def devices_grid(found: Sequence[tuple[Device, Sensor]]) -> Grid:
 def devices_table(found: Sequence[tuple[Device, Sensor]]) -> Table:
     """Devices with their power sensor, for the screen."""
     return devices_grid(found).table()
+
+
+def device_notes(found: Sequence[tuple[Device, Sensor]]) -> list[str]:
+    """Why a device has no watts, and what to do; a line each."""
+    return [f"{device.label}: {sensor.reason}" for device, sensor in found if sensor.reason]
 
 
 def devices_json(found: Sequence[tuple[Device, Sensor]]) -> str:
@@ -208,10 +220,11 @@ def row_notes(records: Sequence[Record]) -> list[str]:
             notes.setdefault("not verified", []).append(what)
         if record.steady is False:
             notes.setdefault("not steady when the window began", []).append(what)
-        for warning in (record.warnings or "").split(";"):
+        # without a meter the only warning is why there are no watts, and that was said before the run
+        for warning in (record.warnings or "").split(";") if record.meter else ():
             if warning.strip():
                 notes.setdefault(warning.strip(), []).append(what)
-    lines = [f"{text}: {_where(places, len(records))}" for text, places in notes.items()]
+    lines = [f"{text} ({_where(places, len(records))})" for text, places in notes.items()]
     if any(record.energy_method == "assumed" for record in records):
         lines.append("watts are assumed, not measured")
     modes = sorted({record.mode for record in records} - {"standard"})
@@ -223,7 +236,7 @@ def row_notes(records: Sequence[Record]) -> list[str]:
 def _where(places: Sequence[str], windows: int) -> str:
     """How many windows a note is of, and of which workloads where it is not all of them."""
     count = f"{len(places)} of {windows} windows"
-    return count if len(places) == windows else f"{count} ({', '.join(dict.fromkeys(places))})"
+    return count if len(places) == windows else f"{count}: {', '.join(dict.fromkeys(places))}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -327,6 +340,8 @@ def _published_name(line: Comparison) -> str:
 def _figure(line: Comparison | None) -> str:
     if line is None or line.value is None:
         return NOTHING
+    if line.metric in ASSUMED and line.key.get("energy_source") == "assumed":
+        return f"{quantity(line.value, line.unit)} assumed"
     spread = plus_minus(line.value, line.low, line.high)
     return f"{quantity(line.value, line.unit)} {spread}" if spread else quantity(line.value, line.unit)
 
@@ -472,7 +487,8 @@ def economics_grids(outlook: Outlook) -> list[Grid]:
         tuple(styles),
         f"per card, in {unit}: likely [least, greatest]",
     )
-    grids = [first, _break_even_grid(outlook)]
+    even = _break_even_grid(outlook)
+    grids = [first, even] if even.rows else [first]
     if outlook.site:
         grids.append(_site_grid(outlook))
     return grids

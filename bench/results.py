@@ -20,6 +20,7 @@ from bench.model import EXIT_INVALID, BenchError, Record
 CARDS = "cards"
 BEGIN, END = "<!-- table: made by `make results`, do not edit -->", "<!-- end of table -->"
 LEAST_REPEATS = 3
+LEAST_WINDOW_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,13 @@ def check(path: Path) -> Check:
     if bare:
         raise BenchError(
             f"{path}, line {bare[0] + 1}: its window is not in the sidecar", "contribute a run as it was written"
+        )
+    if any(record.energy_method == "assumed" for record in records):
+        raise BenchError(f"{path} holds assumed watts", "measure with a sensor, or without watts")
+    short = [number for number, record in enumerate(records, 2) if record.window_s < LEAST_WINDOW_S]
+    if short:
+        raise BenchError(
+            f"{path}, line {short[0]}: a window of under {LEAST_WINDOW_S:g} s", "measure without --window: `make bench`"
         )
     wrong = [number for number, record in enumerate(records, 2) if not record.verified]
     if wrong:

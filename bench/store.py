@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import importlib
 import io
 import json
@@ -234,6 +235,7 @@ class Store:
                     **asdict(window),
                     "samples": [_lean(sample) for sample in samples],
                     "audit": None if audit is None else _lean_audit(audit),
+                    "columns": _lean(record),
                 }
             )
         self._write([*self._lines, line])
@@ -353,10 +355,9 @@ def _write_all(fd: int, data: bytes) -> None:
 
 def _cannot_write(path: Path, error: OSError) -> BenchError:
     why = error.strerror or str(error)
-    return BenchError(
-        f"cannot write {path} ({why.lower()})",
-        "free some space or choose another folder with --out; the rows written before are intact",
-    )
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    way_out = "free some space; rows written before are intact" if full else "choose a folder that can be written"
+    return BenchError(f"cannot write {path} ({why.lower()})", way_out)
 
 
 def _lean(item: Any) -> dict[str, Any]:
@@ -433,6 +434,8 @@ class WindowNote:
     samples: tuple[Sample, ...] = ()
     audit: Audit | None = None
     sensor: int | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """The row's columns as they were first written; missing ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,6 +533,7 @@ def _take(item: Any, parts: _Parts, *, first: bool) -> None:
                     tuple(_sample(sample) for sample in item["samples"]),
                     None if item["audit"] is None else _audit(item["audit"]),
                     None if item["sensor"] is None else _sensor_number(item["sensor"], parts),
+                    dict(item["columns"]),
                 )
             )
         case "note":

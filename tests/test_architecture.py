@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "units": set(),
     "hatch_build": {"model", "kernels_io"},
     "session": {"model", "runner", "store", "workloads"},
-    "verify": {"model", "proof", "store"},
+    "verify": {"model", "proof", "recompute", "store"},
 }
 HEAVY = ("torch", "cupy", "pandas", "scipy", "plotly", "pynvml", "numpy", "ray")
 

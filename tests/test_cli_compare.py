@@ -194,11 +194,37 @@ def test_work_edited_everywhere_is_found_by_its_shares(mined, tmp_path):
         text = with_cell(text, 2, name, repr(value))
     path.write_text(text)
     sidecar = store.sidecar_path(path)
-    sidecar.write_text(sidecar.read_text().replace(f'"work":{row["work"]}', f'"work":{work!r}', 1))
+    changes = [(row["work"], repr(work)), (row["rate_per_s"], repr(work / float(row["window_s"])))]
+    changes.append((row["shares_expected"], repr(work / 2 ** int(row["share_bits"]))))
+    forged = sidecar.read_text().split("\n")
+    place = next(n for n, line in enumerate(forged) if '"kind":"window"' in line)
+    for old, new in changes:
+        forged[place] = forged[place].replace(f":{old}", f":{new}")
+    sidecar.write_text("\n".join(forged))
     done = bitwatt("verify", path)
     assert done.returncode == 3
     assert "should yield about" in done.stdout
-    assert "the sidecar's window" not in done.stdout
+    assert "the sidecar has" not in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("device_name", "Fake 9000"), ("steady", "true"), ("host", "elsewhere"), ("energy_j", "1.0"), ("share_bits", "3")],
+)
+def test_an_edited_cell_of_any_kind_is_found(mined, tmp_path, name, value):
+    path = copy(mined, tmp_path)
+    path.write_text(with_cell(path.read_text(), 3, name, value))
+    done = bitwatt("verify", path)
+    assert done.returncode == 3
+    assert f"line 3: {name} is" in done.stdout
+
+
+def test_a_warning_taken_out_is_found(mined, tmp_path):
+    path = copy(mined, tmp_path)
+    path.write_text(with_cell(path.read_text(), 2, "warnings", ""))
+    done = bitwatt("verify", path)
+    assert done.returncode == 3
+    assert "was taken out" in done.stdout
 
 
 def test_a_share_that_does_not_hash_is_found(mined, tmp_path):

@@ -38,7 +38,7 @@ def shown(thing: Any, width: int = 250) -> str:
         (1.03e12, "FLOP/J", "1.030 TFLOP/J"),
         (640.12, "W", "640.1 W"),
         (1400.0, "W", "1400 W"),
-        (0.25, "token/J", "250.0 mtok/J"),
+        (0.25, "token/J", "0.2500 tok/J"),
         (12.0, "token/s", "12.00 tok/s"),
         (0.0, "hash/s", "0 hash/s"),
         (None, "W", "–"),
@@ -162,7 +162,7 @@ def test_notes_of_a_run() -> None:
         "counter frozen",
         "not verified",
         "not steady",
-        "idle moved: 2 of 5 windows",
+        "idle moved (2 of 5 windows: transformer gemm llama3-8b bf16)",
         "clocks fell",
         "assumed",
         "smoke",
@@ -210,5 +210,6 @@ def test_devices() -> None:
     assert "cuda:1" in screen
     assert "80.0 GiB" in screen
     assert "nvml, gpu, counter" in screen
-    assert "root only" in screen
+    assert "see below" in screen
+    assert render.device_notes(found) == ["cpu: RAPL is readable by root only"]
     assert json.loads(render.devices_json(found))[0]["device"]["label"] == "cuda:1"

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import textwrap
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -316,10 +316,12 @@ def test_the_sidecar_gives_back_what_was_put_in(tmp_path: Path) -> None:
         store.SensorNote(SENSOR, CardState(power_limit_w=700.0, mig=False), Device("cuda", 0, "Example GPU A")),
     )
     assert sidecar.idles == (store.IdleNote(0, "before", 5, 6, SAMPLES), store.IdleNote(0, "after", 7, 8, SAMPLES))
-    assert sidecar.windows == (
+    assert [replace(note, columns={}) for note in sidecar.windows] == [
         store.WindowNote(1, WINDOW, SAMPLES, AUDIT, 0),
         store.WindowNote(2, WINDOW, (), None, 0),
-    )
+    ]
+    for note, record in zip(sidecar.windows, (factory.sha256d(), factory.gemm()), strict=True):
+        assert {name: note.columns.get(name) for name in store.NAMES} == asdict(record)
     assert sidecar.notes == (("warm-up", {"rates": [0.1, 0.2]}),)
     assert not sidecar.torn
 

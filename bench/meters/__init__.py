@@ -101,5 +101,5 @@ def _assumed(detail: str) -> Meter:
     except ValueError:
         watts = 0.0
     if not 0 < watts < float("inf"):
-        raise BenchError(f"{detail!r} is not a number of watts", "give for example --meter assume:250")
+        raise BenchError(f"{detail!r} is not a number of watts above 0", "give for example --assume-watts 250")
     return AssumedMeter(watts)

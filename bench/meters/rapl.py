@@ -74,7 +74,7 @@ def find_packages(root: Path) -> list[_Zone]:
     if not zones:
         raise BenchError(
             f"CPU power is not readable: {root} has no package zone (a virtual machine, or no intel_rapl driver)",
-            "run on bare metal with the intel_rapl_msr module loaded, give --assume-watts, or run with --meter none",
+            "run on bare metal with the intel_rapl_msr module loaded, or vouch for a figure with --assume-watts",
         )
     return _without_mirrors(list(zones.values()))
 
