@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results
-CSV ?= $(wildcard results/*.csv)
+CSV ?= results
 # More for `bitwatt run`, for example: make bench ARGS='--device cuda:1 --repeats 5'
 ARGS ?=
 # More for pip, for example: make bench PIP_ARGS='--no-index --find-links wheels'
@@ -33,7 +33,7 @@ bench: setup ## measure every accelerator here, else the CPU: a table, a CSV and
 	  if ls $(OUT)/*.csv >/dev/null 2>&1; then $(BITWATT) report $(OUT) -o $(OUT)/report.html || exit; fi; exit $$code
 
 smoke: setup ## the same code path on the CPU in 1 s windows, labelled as such (for CI)
-	$(BITWATT) run --device cpu --smoke --out $(OUT) $(ARGS)
+	@$(BITWATT) run --device cpu --smoke --out $(OUT) $(ARGS)
 
 test: setup-dev ## prove the harness (no GPU needed)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
@@ -47,10 +47,10 @@ microbench: setup-dev ## speed of the parts, as ratios in one run (pytest-benchm
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,stddev,rounds $(ARGS)
 
 compare: setup ## lay the CSVs under results/ (or CSV='a.csv b.csv') side by side
-	$(BITWATT) compare $(CSV) $(ARGS)
+	@$(BITWATT) compare $(CSV) $(ARGS)
 
 report: setup ## one self-contained page from the CSVs under results/ (or CSV='a.csv b.csv')
-	$(BITWATT) report $(CSV) -o $(OUT)/report.html $(ARGS)
+	@$(BITWATT) report $(CSV) -o $(OUT)/report.html $(ARGS)
 
 sass: setup-dev ## clocks per hash that the CUDA kernels' machine code allows, for every architecture
 	$(BIN)/python -m bench.sass $(ARGS)
@@ -78,9 +78,11 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "no virtual environment could be made: apt install python3-venv" >&2; exit 2; }
 
 $(VENV)/.runtime: pyproject.toml constraints.txt bench/hatch_build.py | $(BIN)/python
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)])'
+	@echo "setting up $(VENV): torch and the rest, 1.5 GB (several more with CUDA), some minutes" >&2
+	@$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)])'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev$(if $(CUDA_EXTRA),$(comma)$(CUDA_EXTRA))]'
+	@echo "setting up $(VENV): what the tests need" >&2
+	@$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev$(if $(CUDA_EXTRA),$(comma)$(CUDA_EXTRA))]'
 	@touch $@

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 HERE = Path(__file__).resolve().parent
 FOLDER = tempfile.TemporaryDirectory(prefix="bitwatt-host-gpu-")
@@ -81,7 +82,8 @@ def build(
         CompileError: the host compiler rejects it.
     """
     compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-    assert compiler, "the tests of the CUDA kernels need a C++ compiler (apt-get install g++)"
+    if compiler is None:
+        pytest.skip("no C++ compiler runs the .cu text on the host (Debian: g++)")
     with tempfile.NamedTemporaryFile(dir=FOLDER.name, suffix=".so", delete=False) as library:
         target = library.name
     source = Path(target).with_suffix(".cpp")
