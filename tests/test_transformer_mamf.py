@@ -140,6 +140,20 @@ def test_without_a_shape_build_searches_and_says_what_it_found(monkeypatch):
     assert "found=" in job.facts.options
 
 
+def test_resolve_names_the_winner_and_leaves_the_rest(monkeypatch):
+    monkeypatch.setattr(mamf, "default_grid", lambda device: Grid((32, 64), (32,), (32,)))
+    workload = load("transformer")
+    other = Variant("transformer", "gemm", "tiny", "fp32", 1, 8)
+    wanted = Variant("transformer", "mamf", None, "fp32", options={"budget_s": 0.3, "inputs": "ones"})
+    lines = []
+    first, second = workload.resolve(CPU, [other, wanted], lambda *told: lines.append(told))
+    assert first is other
+    assert second.shape in {"32x32x32", "64x32x32"}
+    assert second.options == wanted.options
+    assert lines[0][0] is wanted
+    assert all(0 <= share <= 1 and "best" in line for _, share, line in lines)
+
+
 def test_a_wrong_product_is_never_timed():
     bench = Bench(CPU, numerics.lookup("fp32"), Grid((64,), (64,), (64,)))
     assert bench.measure((64, 64, 64), 0.01).flops_per_s > 0

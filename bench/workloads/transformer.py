@@ -8,7 +8,9 @@ shapes in ``shapes``, the count of work in ``flops``, the types in ``numerics``,
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.model import BenchError, Device, Job, Variant
@@ -85,6 +87,32 @@ def build(device: Device, variant: Variant) -> Job:
         raise BenchError(f"there is no phase named {variant.phase!r}", f"choose from {', '.join(BUILDERS)}")
     shape = None if variant.phase == "mamf" else shapes.load(variant.shape, variant.options.get("shape_file"))
     return builder(device, variant, shape)
+
+
+def resolve(
+    device: Device, variants: Sequence[Variant], progress: Callable[[Variant, float, str], None] | None = None
+) -> list[Variant]:
+    """The variants with each ``mamf`` search done, so that what is measured is named by the shape that won.
+
+    Args:
+        device: where to search.
+        variants: as :func:`plan` gave them.
+        progress: told the variant, the share of its search that is done (0 to 1), and a line on what was found.
+
+    Raises:
+        BenchError: a product was wrong.
+        Skip: the device lacks the type or the memory.
+    """
+    done = []
+    for variant in variants:
+        if variant.phase == "mamf" and variant.shape is None:
+            tell = None if progress is None else functools.partial(progress, variant)
+            budget_s = float(variant.options.get("budget_s", mamf.BUDGET_S))
+            found, _ = search(device, variant.dtype or "bf16", budget_s, tell)
+            done.append(replace(variant, shape=found.shape))
+        else:
+            done.append(variant)
+    return done
 
 
 def default_suite(device: Device) -> list[Setting]:
@@ -182,4 +210,4 @@ def _check(request: Request, inputs: Sequence[str]) -> None:
             )
 
 
-__all__ = ["BUILDERS", "NAME", "build", "default_size", "default_suite", "plan", "search", "smoke_suite"]
+__all__ = ["BUILDERS", "NAME", "build", "default_size", "default_suite", "plan", "resolve", "search", "smoke_suite"]
