@@ -171,8 +171,8 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
     if len(inside) < 2:
         return None
     first, last = inside[0], inside[-1]
-    start_w, start_spread_w = _edge_power(inside)
-    end_w, end_spread_w = _edge_power(inside[::-1])
+    start_w, start_drift_w, start_walk = _edge_power(inside)
+    end_w, end_drift_w, end_walk = _edge_power(inside[::-1])
     start_s = (first.t_ns - window.start_ns) / 1e9
     end_s = (window.end_ns - last.t_ns) / 1e9
     joules = last.counter_j - first.counter_j + start_w * start_s + end_w * end_s
@@ -181,8 +181,10 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
         # a tick's moment is uniform within its half-width, and so is the age of what it adds up
         start_w * math.hypot(first.half_ns / 1e9, looks_s) / math.sqrt(3) * COVERAGE,
         end_w * math.hypot(last.half_ns / 1e9, looks_s) / math.sqrt(3) * COVERAGE,
-        start_spread_w * start_s,
-        end_spread_w * end_s,
+        start_drift_w * start_s,
+        end_drift_w * end_s,
+        start_walk * math.sqrt(start_s),
+        end_walk * math.sqrt(end_s),
         sensor.counter_resolution_j or 0.0,
         _part_time_j(samples, window, sensor, inside),
     ]
@@ -200,9 +202,12 @@ def _look_behind_s(sensor: Sensor) -> float:
     return 0.0 if abs(counter_s - power_s) < SAME_BEAT * power_s else power_s / 2
 
 
-def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
-    """Mean watts over the ticks within EDGE_S of the first one given, and by how much power near it departs from
-    that (95%): its drift, and the scatter of single steps beyond what the ticks' own moments explain.
+def _edge_power(inside: Sequence[Tick]) -> tuple[float, float, float]:
+    """Mean watts over the ticks within EDGE_S of the first one given, and how power near it departs from that (95%):
+    its drift in watts, and its scatter in joules per root of a second left to fill.
+
+    The scatter is that of single steps beyond what the ticks' own moments explain. Power that is restless within a
+    step departs further over a shorter time, as the root of the two times.
     """
     origin = inside[0]
     near = [tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= EDGE_S * 1e9]
@@ -214,7 +219,8 @@ def _edge_power(inside: Sequence[Tick]) -> tuple[float, float]:
     for earlier, later in pairwise(near):
         moments = math.hypot(earlier.half_ns, later.half_ns) / math.sqrt(3) / abs(later.t_ns - earlier.t_ns)
         squares += max(0.0, (_step_w(earlier, later) - mean_w) ** 2 - (mean_w * moments) ** 2)
-    return mean_w, math.hypot(drift_w, COVERAGE * math.sqrt(squares / (len(near) - 1)))
+    step_s = abs(near[-1].t_ns - origin.t_ns) / (len(near) - 1) / 1e9
+    return mean_w, drift_w, COVERAGE * math.sqrt(squares / (len(near) - 1) * step_s)
 
 
 def _step_w(one: Tick, other: Tick) -> float:

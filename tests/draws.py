@@ -136,4 +136,4 @@ def draws(draw: st.DrawFn) -> Draw:
         counter_looks=draw(st.booleans()),
         seed=seed,
     )
-    return Draw(fake, start, start + length, draw(st.sampled_from([0.05, 0.1])), gain_share, offset_share_w, seed)
+    return Draw(fake, start, start + length, draw(st.sampled_from([0.05, 0.06, 0.1])), gain_share, offset_share_w, seed)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.energy import measure
+from bench.meters.sampler import POLL_S
 from bench.model import Sample, Sensor
 from tests.draws import Draw, naive_counter_j, naive_power_j
 from tests.fakes.nvml.truth import Curve
@@ -103,9 +104,9 @@ def evaluate(model: Model) -> Row:
     naive_power, naive_counter, ours, reported, within = [], [], [], [], []
     for seed in range(1, WINDOWS + 1):
         curve, start, end = load(seed)
-        draw = Draw(model.build(curve, seed), start, end, 0.05, seed=seed)
+        draw = Draw(model.build(curve, seed), start, end, POLL_S, seed=seed)
         samples: Sequence[Sample] = draw.samples()
-        probed: Sensor = draw.fake.sensor(0.05, **model.facts)
+        probed: Sensor = draw.fake.sensor(POLL_S, **model.facts)
         energy = measure(samples, draw.window, probed)
         assert energy.joules is not None
         assert energy.uncertainty_j is not None

@@ -21,8 +21,8 @@ from bench.model import DEVICE_LOST, BenchError, CardState, Sensor
 
 PROBE_S = 0.6
 """How long update periods are looked for: six updates of a 100 ms sensor."""
-CONDITIONS_NS = 180_000_000
-"""Temperature, clocks and clocks-event reasons are read every fourth poll of 50 ms: they cost more than the watts."""
+CONDITIONS_NS = 220_000_000
+"""Temperature, clocks and clocks-event reasons are read every fourth poll of 60 ms: they cost more than the watts."""
 FIRST_READING_S = 0.2
 """How long a first reading is tried for, since a single read may fail by chance."""
 COUNTER_STEP_J = 0.001
