@@ -205,7 +205,7 @@ def run_command(
     ] = "auto",
     workload: Annotated[
         str, typer.Option(help="Comma-separated: sha256d, scrypt, transformer.")
-    ] = "sha256d,transformer",
+    ] = "sha256d,scrypt,transformer",
     shape: Annotated[
         str | None, typer.Option(help="Comma-separated: tiny, llama3-8b, llama3-70b, mixtral-8x7b.")
     ] = None,

@@ -394,8 +394,11 @@ def _warm_up(run: _Run, variant: Variant, built: _Built, *, first: bool) -> bool
         latest = run.meter.latest()
         power = None
         if run.metered:
-            samples = run.meter.samples(window.start_ns, window.end_ns)
-            power = energy.measure(samples, window, run.meter.sensor).power_mean_w
+            # Judged up to where samples have arrived: waiting for the rest would let the device go idle.
+            late_ns = int(run.meter.sensor.settle_s * 1e9)
+            seen = replace(window, end_ns=max(window.end_ns - late_ns, window.start_ns + 1))
+            samples = run.meter.samples(seen.start_ns, seen.end_ns)
+            power = energy.measure(samples, seen, run.meter.sensor).power_mean_w
         blocks.append((window.work / window.seconds, power, latest.temperature_c if latest else None))
         if done < timing.warmup_min_s:
             continue

@@ -7,10 +7,42 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench import runner, workloads
-from bench.model import Device, Idle, Job, Measurement, Meter, Refusal, Variant
+from bench.model import Device, Idle, Job, Measurement, Meter, Refusal, Skip, Variant
 from bench.runner import Context, Observer, Timing
 from bench.store import Store
 from bench.workloads import Request
+
+
+def resolve(device: Device, variants: Sequence[Variant], observer: Observer) -> list[Variant]:
+    """Do the searches that name a variant (phase ``mamf``) before anything is measured, with their progress shown.
+
+    Returns:
+        The variants to measure; those that the device cannot search are told and left out.
+
+    Raises:
+        BenchError: a product was wrong.
+    """
+    found: list[Variant] = []
+    for variant in variants:
+        if variant.phase != "mamf" or variant.shape is not None:
+            found.append(variant)
+            continue
+        from bench.workloads import transformer
+
+        observer.stage(variant, "search", 1.0)
+
+        def tell(_variant: Variant, share: float, _line: str) -> None:
+            observer.progress(share, None, None, None)
+
+        try:
+            (won,) = transformer.resolve(device, [variant], tell)
+        except Skip as reason:
+            observer.note(f"skipped: {variant.label}: {reason}")
+        else:
+            observer.note(f"{variant.label}: {won.shape} is the fastest shape found")
+            found.append(won)
+    return found
+
 
 FRESH_NS = 1_000_000_000
 """How long a trial waits for a fresh sample before it goes without joules."""
@@ -57,6 +89,7 @@ def measure_into(
             variant = replace(variant, options={**variant.options, "joules": joules_of(meter)})
         return workloads.load(variant.workload).build(device, variant)
 
+    variants = resolve(device, variants, observer)
     for item in runner.measure(device, variants, build, meter, timing, context, observer, seed=seed):
         match item:
             case Measurement():

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.energy import measure
-from bench.meters import open_meter
+from bench.meters import open_meter, probe
 from bench.model import BenchError, Device, Energy, Meter, Sample, Window
 from tests.fakes.nvml.build import build
 from tests.fakes.nvml.truth import Card, Curve, write_script
@@ -253,7 +253,15 @@ def test_card_state(fake: Fake, opened: Callable[..., Meter]) -> None:
     fake(Card(UUID, keys={"limit_w": 350, "default_w": 700, "app_mhz": 1200, "ecc": 1, "tenants": 2}))
     state = opened("nvml").card_state()
     assert (state.power_limit_w, state.default_power_limit_w, state.sm_clock_lock_mhz) == (350, 700, 1200)
-    assert (state.mig, state.ecc, state.co_tenants) == (False, True, 2)
+    # two strangers, and we are not among them: one of the ids may be ours as the host knows it
+    assert (state.mig, state.ecc, state.co_tenants) == (False, True, None)
+
+
+@pytest.mark.parametrize(("pids", "own", "count"), [([], 7, 0), ([7], 7, 0), ([7, 8, 9], 7, 2), ([8, 9], 7, None)])
+def test_co_tenants_are_counted_only_where_we_can_tell_ourselves_apart(
+    pids: list[int], own: int, count: int | None
+) -> None:
+    assert probe.co_tenants(pids, own) == count
 
 
 def test_conditions(windows: dict[str, Seen]) -> None:

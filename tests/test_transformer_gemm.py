@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -205,8 +206,27 @@ def test_the_fp8_call_is_right_where_it_can_be_tried(monkeypatch: pytest.MonkeyP
     assert audit.ok, audit.reasons
     assert "fast_accum=off" in (job.facts.precision or "")
     job.launch(1)
-    job._turns[job._next - 1][0].out[0, 0] += 1
+    # outputs are of size √k here: one step of a unit is one rounding, a whole output is not
+    job._turns[job._next - 1][0].out[0, 0] *= -3
     assert not job.audit().ok
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sizes", "fits"),
+    [
+        ("int8", (17, 64, 64), True),
+        ("int8", (16, 64, 64), False),
+        ("int8", (17, 60, 64), False),
+        ("fp8", (1, 64, 64), True),
+        ("fp8", (17, 64, 40), False),
+        ("bf16", (1, 3, 5), True),
+    ],
+)
+def test_sizes_that_a_gpu_cannot_multiply_in_one_byte_are_skipped(dtype, sizes, fits) -> None:  # type: ignore[no-untyped-def]
+    card = Device("cuda", 0, "Example GPU", arch="sm_90")
+    with nullcontext() if fits else pytest.raises(Skip, match="multiples of"):
+        numerics.require_product(card, numerics.lookup(dtype), *sizes)
+    numerics.require_product(CPU, numerics.lookup(dtype), *sizes)
 
 
 def test_flags_follow_the_type() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from bench.meters import probe
 from bench.meters.probe import period_s, watch
 from bench.meters.sampler import Reading
 from bench.model import BenchError, CardState, Sensor
@@ -210,7 +211,7 @@ class AmdReader:
         processes = self._or_none(lambda: self._smi.amdsmi_get_gpu_process_list(self._handle))
         others = None
         if processes is not None:
-            others = sum(1 for process in processes if process.get("pid") != self.own_pid)
+            others = probe.co_tenants([int(process.get("pid", 0)) for process in processes], self.own_pid)
         return CardState(
             power_limit_w=_limit_w(cap.get("power_cap")),
             default_power_limit_w=_limit_w(cap.get("default_power_cap")),

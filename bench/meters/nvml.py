@@ -15,6 +15,7 @@ from typing import Any
 
 import pynvml
 
+from bench.meters import probe
 from bench.meters.probe import period_s, watch
 from bench.meters.sampler import Reading
 from bench.model import DEVICE_LOST, BenchError, CardState, Sensor
@@ -103,30 +104,52 @@ def find(uuid: str | None, pci_bus_id: str | None, index: int | None) -> tuple[A
     Raises:
         BenchError: it is a MIG slice, or no single card matches.
     """
-    count = pynvml.nvmlDeviceGetCount()
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
-    uuids = [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    handles: dict[int, Any] = {}
+    uuids: dict[int, str] = {}
+    for number in range(pynvml.nvmlDeviceGetCount()):
+        # A card that is lost or forbidden to us says nothing of the others.
+        handle = _or_none(pynvml.nvmlDeviceGetHandleByIndex, number)
+        known = None if handle is None else _or_none(pynvml.nvmlDeviceGetUUID, handle)
+        if known is not None:
+            handles[number], uuids[number] = handle, str(known)
     if uuid is not None and uuid.upper().startswith("MIG-"):
-        raise BenchError(
-            f"NVML reports no power for {uuid} (a MIG slice): board power belongs to no slice",
-            "turn MIG off and measure the whole card, or run with --meter none",
-        )
+        raise _slice_error(uuid)
     if uuid is not None:
-        matches = [number for number, known in enumerate(uuids) if _plain(known).startswith(_plain(uuid))]
+        matches = [number for number, known in uuids.items() if _plain(known).startswith(_plain(uuid))]
+        if not matches and pci_bus_id is not None:
+            _refuse_slice(uuid, _or_none(pynvml.nvmlDeviceGetHandleByPciBusId, pci_bus_id))
     elif pci_bus_id is not None:
         handle = _or_none(pynvml.nvmlDeviceGetHandleByPciBusId, pci_bus_id)
         found = None if handle is None else str(pynvml.nvmlDeviceGetUUID(handle))
-        matches = [number for number, known in enumerate(uuids) if known == found]
+        matches = [number for number, known in uuids.items() if known == found]
     elif index is not None:
-        matches = [index] if 0 <= index < count else []
+        matches = [index] if index in handles else []
     else:
-        matches = [0] if count == 1 else []
+        matches = list(handles) if len(handles) == 1 else []
     if len(matches) != 1:
         asked = uuid or pci_bus_id or (f"index {index}" if index is not None else "a card without UUID")
-        listing = ", ".join(f"{number}: {known}" for number, known in enumerate(uuids)) or "none"
+        listing = ", ".join(f"{number}: {known}" for number, known in uuids.items()) or "none"
         problem = "matches several NVML cards" if matches else "matches no NVML card"
         raise BenchError(f"{asked} {problem} (there are {listing})", "name one of them with --meter nvml:<UUID>")
     return handles[matches[0]], uuids[matches[0]]
+
+
+def _slice_error(uuid: str) -> BenchError:
+    return BenchError(
+        f"NVML reports no power for {uuid} (a MIG slice): board power belongs to no slice",
+        "turn MIG off and measure the whole card, or run with --meter none",
+    )
+
+
+def _refuse_slice(uuid: str, handle: Any) -> None:
+    """Torch prints a slice's UUID without its MIG- prefix: the card at its PCI address tells what it is.
+
+    Raises:
+        BenchError: that card is cut into slices.
+    """
+    modes = None if handle is None else _or_none(pynvml.nvmlDeviceGetMigMode, handle)
+    if modes is not None and modes[0]:
+        raise _slice_error(uuid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +401,9 @@ class NvmlReader:
             sm_clock_lock_mhz=locked_mhz,
             mig=None if mig is None else bool(mig[0]),
             ecc=None if ecc is None else bool(ecc[0]),
-            co_tenants=None if processes is None else sum(1 for entry in processes if entry.pid != self.own_pid),
+            co_tenants=None
+            if processes is None
+            else probe.co_tenants([entry.pid for entry in processes], self.own_pid),
         )
 
     own_pid: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 POLL_S = 0.002
@@ -25,6 +25,8 @@ def watch(
                 value = read()
             except failures:
                 continue
+            if value <= 0:
+                continue  # what a sensor that is asked too often may answer: no reading
             if name in last and value != last[name]:
                 changes[name].append(now_s)
             last[name] = value
@@ -42,3 +44,12 @@ def period_s(moments_s: list[float]) -> float | None:
         return None
     intervals = sorted(later - earlier for earlier, later in pairwise(moments_s))
     return intervals[(len(intervals) - 1) // 4]
+
+
+def co_tenants(pids: Sequence[int], own_pid: int | None) -> int | None:
+    """Other processes on a card. In a container many drivers give the host's process ids: where ours is not among
+    them, nobody can tell which of them is us, so the count is unknown.
+    """
+    if pids and own_pid not in pids:
+        return None
+    return len([pid for pid in pids if pid != own_pid])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.model import Device
-from bench.workloads import flops, freivalds, stages, torch_device
+from bench.workloads import flops, freivalds, numerics, stages, torch_device
 from bench.workloads.numerics import Dtype
 from bench.workloads.shapes import Shape
 
@@ -129,15 +129,21 @@ def projection_bytes(shape: Shape) -> int:
 
 def attend(q: Any, k: Any, v: Any, causal: bool, device: Device) -> Any:
     """Attention through torch's best backend: q [b, heads, s, hd], k and v [b, kv, s, hd]."""
-    import torch
     from torch.nn.functional import scaled_dot_product_attention
 
     group = q.shape[1] // k.shape[1]
-    if device.kind != "cpu" and q.dtype == torch.float32 and group > 1:
-        # The one fused kernel for 32-bit inputs on a GPU knows no groups; without it all scores would be stored.
+    if group > 1 and groups_unfused(device, q.element_size()):
+        # The only fused kernel left knows no groups; without it all scores would be stored.
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         group = 1
     return scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
+
+
+def groups_unfused(device: Device, value_bytes: int) -> bool:
+    """Whether this GPU's only fused attention is the one without groups: for 32-bit values, and before sm_80."""
+    if device.kind == "cpu":
+        return False
+    return value_bytes == 4 or (numerics.capability(device) or 8.0) < 8.0
 
 
 class Block:
@@ -339,6 +345,8 @@ class Block:
 
     def spoil(self) -> None:
         """Overwrite what a run writes, so that the next check can only see work done since."""
+        if self.attended is not None:
+            self.attended.fill_(math.nan)
         for name, buffer in self.buffers.items():
             if name in ("keys", "values"):
                 buffer[:, :, -1].fill_(math.nan)

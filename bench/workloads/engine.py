@@ -43,7 +43,8 @@ class Engine(Protocol):
 
     def drain(self) -> list[tuple[int, int]]:
         """``(sequence, nonce)`` of every share found since the last drain, after a sync. Raises BenchError when
-        shares were lost because the buffer was too small; never loses one silently."""
+        shares were lost because the buffer was too small; never loses one silently.
+        """
 
     def close(self) -> None:
         """Free what the engine holds. Idempotent."""

@@ -273,7 +273,7 @@ class Bench:
         values = torch_device.Values(device, "normal", gemm.SEED)
         x, weight, out = self._sizes(device, dtype, grid)
         self._x: Any = values.fill(torch.empty(x, dtype=dtype.torch, device=place))
-        scale = 1.0 if dtype.name == "int8" else 2.0**-5
+        scale = 1.0 if dtype.bytes == 1 else 2.0**-5
         self._weight: Any = values.fill(torch.empty(weight, dtype=dtype.torch, device=place), scale)
         self._out: Any = torch.empty(out, dtype=dtype.out_torch, device=place)
         self._multiply = gemm.multiply(dtype, device)

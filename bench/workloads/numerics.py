@@ -165,3 +165,22 @@ def set_flags(dtype: Dtype) -> str:
         + (" fast_accum=off" if dtype.name == "fp8" else "")
         + (" accumulate=int32" if dtype.name == "int8" else "")
     )
+
+
+def require_product(device: Device, dtype: Dtype, m: int, n: int, k: int) -> None:
+    """See that torch multiplies these sizes in a one-byte type: on CUDA ``_int_mm`` wants more than 16 rows and n and
+    k in eights, ``_scaled_mm`` n and k in sixteens.
+
+    Raises:
+        Skip: it does not.
+    """
+    if device.kind not in ("cuda", "rocm") or dtype.bytes != 1:
+        return
+    step = 8 if dtype.name == "int8" else 16
+    if (dtype.name == "int8" and m <= 16) or n % step or k % step:
+        rows = "more than 16 rows and " if dtype.name == "int8" else ""
+        raise Skip(
+            f"torch multiplies {dtype.name} on {device.kind} only with {rows}n and k in multiples of {step}, "
+            f"not {m} × {n} × {k}",
+            "give more tokens with --seq, or another type",
+        )

@@ -175,6 +175,8 @@ class Values:
             # Drawn on the CPU, so that every device multiplies the same numbers.
             generator = torch.Generator().manual_seed(seed)
             self._pool = torch.randn(POOL_VALUES, generator=generator).to(self._place)
+        elif kind in ("zeros", "ones"):
+            self._pool = torch.full((POOL_VALUES,), float(kind == "ones"), device=self._place)
         elif kind == "structured":
             self._pool = ((torch.arange(POOL_VALUES) // 64 % 16 - 8) / 8).to(self._place)
 
@@ -188,14 +190,9 @@ class Values:
         import torch
 
         flat = tensor.view(-1)
-        if self.kind in ("zeros", "ones"):
-            # fill_ knows no float8; a copy does.
-            flat.copy_(
-                torch.full_like(flat, 0.0 if self.kind == "zeros" else scale, dtype=torch.float32).to(flat.dtype)
-            )
-            return tensor
         if tensor.dtype == torch.int8:
-            pool = (self._pool * (32.0 * scale)).round_().clamp_(-127, 127).to(torch.int8)
+            size = 1.0 if self.kind == "ones" else 32.0
+            pool = (self._pool * (size * scale)).round_().clamp_(-127, 127).to(torch.int8)
         else:
             pool = (self._pool * scale).to(tensor.dtype)
         done = 0

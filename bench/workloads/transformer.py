@@ -118,20 +118,21 @@ def resolve(
 def default_suite(device: Device) -> list[Setting]:
     """What a run measures when nothing is named, in the order of running.
 
-    On a CPU: every phase at ``tiny``, and what two cores do of 8B in bf16. On a GPU: 8B in each phase, its products in
-    every native type, and the products of 70B.
+    On a CPU: every phase at ``tiny``, and what two cores do of 8B in bf16. On a GPU: 8B in each phase in bf16 (fp16
+    where bf16 would be emulated), its products in each native floating type, and the products of 70B.
     """
     if device.kind == "cpu":
         tiny: list[Setting] = [(phase, "tiny", "fp32", None, None) for phase in MODEL_PHASES]
         return tiny + [(phase, "llama3-8b", "bf16", None, None) for phase in ("gemm", "prefill", "decode")]
-    types = [name for name in ("fp16", "tf32", "fp8") if numerics.native(device, numerics.lookup(name))]
+    native = [name for name in ("bf16", "fp16", "tf32", "fp8") if numerics.native(device, numerics.lookup(name))]
+    main = native[0] if native else "fp32"
     return [
-        *(("gemm", "llama3-8b", name, None, None) for name in ("bf16", *types)),
-        ("prefill", "llama3-8b", "bf16", 1, 2048),
-        ("decode", "llama3-8b", "bf16", 1, 2048),
-        ("decode", "llama3-8b", "bf16", 64, 2048),
-        ("train", "llama3-8b", "bf16", 1, 2048),
-        ("gemm", "llama3-70b", "bf16", None, None),
+        *(("gemm", "llama3-8b", name, None, None) for name in native or [main]),
+        ("prefill", "llama3-8b", main, 1, 2048),
+        ("decode", "llama3-8b", main, 1, 2048),
+        ("decode", "llama3-8b", main, 64, 2048),
+        ("train", "llama3-8b", main, 1, 2048),
+        ("gemm", "llama3-70b", main, None, None),
     ]
 
 
