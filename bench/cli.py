@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -244,6 +244,9 @@ def run_command(
     sensor_calibration: Annotated[
         Path | None, typer.Option(help="A TOML file with gain and offset from a wattmeter of your own.")
     ] = None,
+    zeus: Annotated[
+        bool, typer.Option("--zeus", help="Lay Zeus's joules beside ours (pip install 'bitwatt[zeus]').")
+    ] = False,
     window: Annotated[float | None, typer.Option(help="Seconds per window.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Windows per variant.")] = None,
     warmup: Annotated[float | None, typer.Option(help="Seconds of warm-up at most.")] = None,
@@ -331,6 +334,7 @@ def run_command(
         host_label=host_label,
         seed=seed,
         quiet=quiet,
+        zeus=zeus,
     )
     _show_rows(records, layout)
     if not records:
@@ -370,9 +374,11 @@ def _measure_all(
     host_label: str | None,
     seed: int | None,
     quiet: bool,
+    zeus: bool,
 ) -> tuple[list[Record], bool]:
     """Measure each device in turn, each into a CSV of its own; returns all rows and whether any output was wrong."""
     from bench import environment, meters, runner, session, store
+    from bench.meters.zeus_beside import ZeusBeside
     from bench.progress import TerminalObserver
 
     rows: list[Record] = []
@@ -387,10 +393,13 @@ def _measure_all(
             context = environment.context(choice.how, device, host_label=host_label)
             source.start()
             with (
+                ZeusBeside(source.sensor) if zeus else nullcontext() as beside,
                 TerminalObserver(_streams.err, quiet=quiet) as observer,
                 _keeping_rows(store.create(out, context.run_id)) as results,
             ):
-                bad = session.measure_into(results, device, variants, source, timing, context, observer, seed=seed)
+                bad = session.measure_into(
+                    results, device, variants, source, timing, context, observer, seed=seed, beside=beside
+                )
         finally:
             source.close()
         rows += results.records

@@ -324,6 +324,16 @@ class CardState:
     """Other processes with a context on the card."""
 
 
+class Beside(Protocol):
+    """Another energy meter, laid beside ours in the same windows."""
+
+    def begin(self) -> None:
+        """Begin a window."""
+
+    def end(self) -> float:
+        """End it; its joules."""
+
+
 class Meter(Protocol):
     """An opened power source. Sampling runs beside the workload and is not starved by it."""
 
@@ -491,6 +501,8 @@ class Measurement:
     audit: Audit
     idle: Idle | None
     """The baseline that the row's net figures were first reckoned with."""
+    beside_j: float | None = None
+    """Joules of the same window by another meter that was laid beside (Zeus); None where none was."""
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from bench.model import (
     SCHEMA_VERSION,
     Audit,
     BenchError,
+    Beside,
     CardState,
     Device,
     Energy,
@@ -198,6 +199,7 @@ class _Run:
     context: Context
     observer: Observer
     rng: random.Random
+    beside: Beside | None = None
     built: dict[int, _Built] = field(default_factory=dict)
     """Jobs that are up, by the variant's place in the list."""
 
@@ -216,6 +218,7 @@ def measure(
     observer: Observer | None = None,
     *,
     seed: int | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[Measurement | Idle | Refusal]:
     """Run every variant ``timing.repeats`` times, interleaved (A B C, C B A, …), and yield each window as it ends.
 
@@ -226,7 +229,7 @@ def measure(
     Raises:
         BenchError: a device failed. Windows yielded before it stand.
     """
-    run = _Run(device, build, meter, timing, context, observer or Silent(), random.Random(seed))
+    run = _Run(device, build, meter, timing, context, observer or Silent(), random.Random(seed), beside)
     idle: Idle | None = None
     refused: set[int] = set()
     done: list[list[Record]] = [[] for _ in variants]
@@ -445,7 +448,10 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
     run.observer.stage(variant, f"window {repeat}/{timing.repeats}", timing.window_s)
     state = run.meter.card_state()
     started = datetime.now(UTC)
+    if run.beside is not None:
+        run.beside.begin()
     window = _work_for(run, built, timing.window_s, 0.0)
+    beside_j = None if run.beside is None else run.beside.end()
     audit = job.audit()
     if not warm.ok:
         audit = replace(
@@ -457,7 +463,14 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
     if not record.valid:
         run.observer.note(f"invalid window of {variant.label}: {record.invalid_reasons}")
     return Measurement(
-        row=row, record=record, window=window, sensor=run.meter.sensor, samples=samples, audit=audit, idle=idle
+        row=row,
+        record=record,
+        window=window,
+        sensor=run.meter.sensor,
+        samples=samples,
+        audit=audit,
+        idle=idle,
+        beside_j=beside_j,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench import runner, workloads
-from bench.model import Device, Idle, Job, Measurement, Meter, Refusal, Skip, Variant
+from bench.model import Beside, Device, Idle, Job, Measurement, Meter, Refusal, Skip, Variant
 from bench.runner import Context, Observer, Timing
 from bench.store import Store
 from bench.workloads import Request
@@ -67,6 +67,7 @@ def measure_into(
     observer: Observer,
     *,
     seed: int | None = None,
+    beside: Beside | None = None,
 ) -> bool:
     """Measure ``variants`` under a started meter and write every window as it ends.
 
@@ -90,10 +91,15 @@ def measure_into(
         return workloads.load(variant.workload).build(device, variant)
 
     variants = resolve(device, variants, observer)
-    for item in runner.measure(device, variants, build, meter, timing, context, observer, seed=seed):
+    for item in runner.measure(device, variants, build, meter, timing, context, observer, seed=seed, beside=beside):
         match item:
             case Measurement():
                 results.append(item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
+                if item.beside_j is not None:
+                    ours_j = item.record.energy_j
+                    results.note("zeus", {"row": len(results.records), "zeus_j": item.beside_j, "ours_j": ours_j})
+                    told = "none" if ours_j is None else f"{ours_j:.1f} ± {item.record.energy_uncertainty_j or 0:.1f} J"
+                    observer.note(f"{item.record.workload}: Zeus {item.beside_j:.1f} J, ours {told}")
             case Idle():
                 idles[item.when] = item
                 results.idle(item.when, item.start_ns, item.end_ns, item.samples, sensor=sensor)

@@ -113,3 +113,26 @@ def test_without_the_library_an_explicit_meter_is_refused_and_auto_goes_on(tmp_p
     assert explicit.returncode == 2
     assert "NVML" in explicit.stderr
     assert "Traceback" not in explicit.stderr
+
+
+def test_zeus_is_laid_beside_on_request(library, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "fakes" / "vendors"))
+    card = Card(A, Curve(points=((0.0, 200.0),)), keys={"counter_period": 0.02})
+    script = write_script(tmp_path / "script", time.monotonic_ns(), card)
+    out = tmp_path / "out"
+    done = run(library, script, out, "--meter", "nvml:0", "--zeus", "--window", "1")
+    assert done.returncode == 0, done.stderr
+    (name, note), *_ = store.read_sidecar(next(out.glob("*.jsonl"))).notes
+    assert name == "zeus"
+    assert note["zeus_j"] == pytest.approx(note["ours_j"], rel=0.1)
+    assert "Zeus" in done.stderr
+
+
+def test_zeus_without_a_card_is_one_sentence(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fakes.bitwatt", "run", "--device", "cpu", "--workload", "fake", "--smoke",
+         "--meter", "none", "--zeus", "--out", str(tmp_path)],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Zeus is laid beside NVML only" in done.stderr

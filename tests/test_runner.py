@@ -274,3 +274,23 @@ def test_timing_of_the_modes():
 def test_impossible_timing_is_refused(asked):
     with pytest.raises(BenchError):
         runner.Asked(*asked)
+
+
+def test_another_meter_beside_sees_just_the_windows():
+    class Other:
+        def __init__(self):
+            self.calls = []
+
+        def begin(self):
+            self.calls.append("begin")
+
+        def end(self):
+            self.calls.append("end")
+            return 12.5
+
+    other = Other()
+    items = run([A], replace(FAST, repeats=2), beside=other)
+    assert other.calls == ["begin", "end"] * 2
+    assert [item.beside_j for item in items] == [12.5, 12.5]
+    (plain,) = run([A])
+    assert plain.beside_j is None

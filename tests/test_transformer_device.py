@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.model import BenchError, Device, Skip, Variant
-from bench.workloads import block, phases, torch_device
+from bench.workloads import block, gemm, phases, torch_device
 from bench.workloads.shapes import Shape
 
 CPU = Device("cpu", 0, "a CPU", cores=2)
@@ -106,3 +106,33 @@ def test_training_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not job.facts.implementation.endswith("-graph")
     assert job.verify().ok
     assert job.facts.peak_work_per_s == pytest.approx(66.9e12)
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_small_products_are_captured_on_cuda(graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CUDA path of the bare products, with tensors on the CPU and a stand-in for the graph."""
+    monkeypatch.setattr(Device, "torch_name", property(lambda self: "cpu"))
+    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 18)
+    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 40)
+    monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
+    if not graphs:
+        monkeypatch.setattr(gemm, "GRAPH_FLOPS", 1.0)
+    captured = []
+
+    def capture(device, run):
+        run()
+        captured.append(run)
+        return run
+
+    monkeypatch.setattr(torch_device, "capture", capture)
+    job = gemm.build(gpu(), Variant("transformer", "gemm", "dense", "fp32", 1, 8), DENSE)
+    assert job.facts.implementation.endswith("-graph") == graphs
+    assert bool(captured) == graphs
+    assert not captured or len(captured) == len(job._turns)
+    assert job.verify().ok
+    job.launch(3)
+    assert job.audit().ok
+    job._turns[job._next - 1][0].out.fill_(0.5)
+    job._launched = 1
+    assert not job.audit().ok
+    job.close()

@@ -27,6 +27,9 @@ from bench.workloads.shapes import Product, Shape
 
 SEED = 20260
 MAX_COPIES = 64
+GRAPH_FLOPS = 2e12
+"""On CUDA a quantum below this is replayed from a graph: its few products take under a few milliseconds, of which
+launching them one by one from Python would be a part that the rate must not hold."""
 
 
 def seed_of(variant: Variant) -> int:
@@ -162,6 +165,7 @@ class GemmJob:
         self._next = 0
         self._launched = 0
         self._projections: dict[int, freivalds.Projection] = {}
+        self._replays = self._capture()
         self.facts = self._facts(variant, native, tokens_per_quantum, note)
 
     def _facts(self, variant: Variant, native: bool, tokens_per_quantum: float | None, note: str) -> Facts:
@@ -169,7 +173,7 @@ class GemmJob:
 
         peak = peaks.lookup(self._device, self._dtype.name)
         return Facts(
-            implementation=f"torch-{torch.__version__}",
+            implementation=f"torch-{torch.__version__}{'-graph' if self._replays else ''}",
             work_unit="FLOP",
             work_per_quantum=float(self._plan.flops_per_quantum),
             tokens_per_quantum=tokens_per_quantum,
@@ -233,13 +237,33 @@ class GemmJob:
             for call in calls:
                 call.out.fill_(-(2**31) if self._dtype.name == "int8" else float("nan"))
 
+    def _capture(self) -> list[Callable[[], Any]]:
+        """Each turn as a CUDA graph where a quantum is small; empty elsewhere."""
+        if self._device.kind not in ("cuda", "rocm") or self._plan.flops_per_quantum >= GRAPH_FLOPS:
+            return []
+        numerics.set_flags(self._dtype)
+
+        def turn_of(calls: list[Call]) -> Callable[[], None]:
+            def run() -> None:
+                for call in calls:
+                    self._multiply(call)
+
+            return run
+
+        replays = [torch_device.capture(self._device, turn_of(calls)) for calls in self._turns]
+        self._spoil(self._turns[: self._plan.copies])
+        return replays
+
     def launch(self, quanta: int) -> None:
         numerics.set_flags(self._dtype)
-        turns, run, turn = self._turns, self._multiply, self._next
+        turns, run, turn, replays = self._turns, self._multiply, self._next, self._replays
         count = len(turns)
         for _ in range(quanta):
-            for call in turns[turn]:
-                run(call)
+            if replays:
+                replays[turn]()
+            else:
+                for call in turns[turn]:
+                    run(call)
             turn += 1
             if turn == count:
                 turn = 0
@@ -285,6 +309,7 @@ class GemmJob:
 
     def close(self) -> None:
         self._turns = []
+        self._replays = []
         self._projections = {}
         torch_device.release(self._device)
 
