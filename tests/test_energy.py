@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.energy import idle_power, integrated_joules, measure, ticks
+from bench.energy import idle_power, integrated_joules, measure, net_work_per_j, ticks
 from bench.model import Energy, Sample, Sensor, Window
 from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
@@ -246,3 +246,22 @@ def test_ticks_lie_between_polls_and_within_a_period() -> None:
         (pytest.approx(0.075e9), pytest.approx(0.025e9), 8.0),
         (pytest.approx(0.25e9), pytest.approx(0.05e9), 9.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("joules", "uncertainty_j", "idle_w", "wanted"),
+    [
+        (100.0, 1.0, 20.0, 1000.0 / 60.0),
+        (100.0, None, 20.0, 1000.0 / 60.0),
+        (100.0, 1.0, 50.0, None),
+        (100.0, 1.0, 49.6, None),
+        (100.0, 1.0, None, None),
+        (None, None, 20.0, None),
+    ],
+    ids=["above idle", "no uncertainty", "nothing above idle", "within the uncertainty", "no baseline", "no joules"],
+)
+def test_net_work_needs_joules_that_can_be_told_from_idle(
+    joules: float | None, uncertainty_j: float | None, idle_w: float | None, wanted: float | None
+) -> None:
+    energy = Energy(joules, "counter", "gpu", uncertainty_j=uncertainty_j)
+    assert net_work_per_j(1000.0, energy, 2.0, idle_w) == (None if wanted is None else pytest.approx(wanted))
