@@ -225,11 +225,30 @@ def row_notes(records: Sequence[Record]) -> list[str]:
             if warning.strip():
                 notes.setdefault(warning.strip(), []).append(what)
     lines = [f"{text} ({_where(places, len(records))})" for text, places in notes.items()]
+    lines += _shares_of_peak(records)
     if any(record.energy_method == "assumed" for record in records):
         lines.append("watts are assumed, not measured")
     modes = sorted({record.mode for record in records} - {"standard"})
     if modes:
         lines.append(f"{' and '.join(modes)} mode: short windows, for a check rather than a figure to publish")
+    return lines
+
+
+def _shares_of_peak(records: Sequence[Record]) -> list[str]:
+    """MFU and MBU of each workload whose peak is known, the mean of its valid windows, with the peak's source."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.valid and record.mfu is not None:
+            what = " ".join(str(p) for p in (record.workload, record.phase, record.shape, record.dtype) if p)
+            groups.setdefault(f"{what} b{record.batch} s{record.seq}", []).append(record)
+    lines = []
+    for what, rows in groups.items():
+        mfu = math.fsum(row.mfu or 0.0 for row in rows) / len(rows)
+        mbu = [row.mbu for row in rows if row.mbu is not None]
+        text = f"MFU {mfu:.1%}" + (f", MBU {math.fsum(mbu) / len(mbu):.1%}" if mbu else "")
+        clocks = [row.sm_clock_mhz_mean for row in rows if row.sm_clock_mhz_mean is not None]
+        above = f"; the SM clock was {math.fsum(clocks) / len(clocks):.0f} MHz" if clocks and mfu > 1 else ""
+        lines.append(f"{what}: {text} of the peak ({rows[0].peak_source}{above})")
     return lines
 
 
