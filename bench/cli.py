@@ -442,7 +442,7 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
             from bench import render
 
             _print(render.rows_table(records))
-            for line in render.row_notes(records):
+            for line in [*render.peak_notes(records), *render.row_notes(records)]:
                 _streams.err.print(line)
 
 

@@ -225,7 +225,6 @@ def row_notes(records: Sequence[Record]) -> list[str]:
             if warning.strip():
                 notes.setdefault(warning.strip(), []).append(what)
     lines = [f"{text} ({_where(places, len(records))})" for text, places in notes.items()]
-    lines += _shares_of_peak(records)
     if any(record.energy_method == "assumed" for record in records):
         lines.append("watts are assumed, not measured")
     modes = sorted({record.mode for record in records} - {"standard"})
@@ -234,7 +233,7 @@ def row_notes(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def _shares_of_peak(records: Sequence[Record]) -> list[str]:
+def peak_notes(records: Sequence[Record]) -> list[str]:
     """MFU and MBU of each workload whose peak is known, the mean of its valid windows, with the peak's source."""
     groups: dict[str, list[Record]] = {}
     for record in records:

@@ -168,21 +168,20 @@ def test_notes_of_a_run() -> None:
         "smoke",
     ):
         assert said in notes
-    plain = [replace(record, mfu=None) for record in factory.run(A)]
-    assert render.row_notes(plain) == []
+    assert render.row_notes(factory.run(A)) == []
 
 
 def test_the_share_of_the_peak_is_told_with_its_source_and_the_clock_that_explains_over_100_percent() -> None:
     usual = factory.gemm(mbu=0.25, peak_source="stated: made up, at 1755 MHz boost")
-    (note,) = render.row_notes([usual])
+    (note,) = render.peak_notes([usual])
     assert note.startswith(
         "transformer gemm llama3-8b bf16 b1 s8192: MFU 70.8%, MBU 25.0% of the peak (stated: made up"
     )
     assert "SM clock" not in note
-    (note,) = render.row_notes([replace(usual, mfu=1.04, sm_clock_mhz_mean=1900.0)])
+    (note,) = render.peak_notes([replace(usual, mfu=1.04, sm_clock_mhz_mean=1900.0)])
     assert "MFU 104.0%" in note
     assert "the SM clock was 1900 MHz" in note
-    assert render.row_notes([replace(usual, mfu=None)]) == [], "an unknown peak is no peak"
+    assert render.peak_notes([replace(usual, mfu=None)]) == [], "an unknown peak is no peak"
 
 
 def test_notes_of_a_comparison_say_why_and_where() -> None:
