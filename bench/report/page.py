@@ -264,6 +264,24 @@ _CHECKED = [
 ]
 
 
+def _tall_table(caption: str, header: Sequence[object], body: Sequence[Html], **attributes: str) -> Html:
+    """A long table in a frame of its own, which scrolls and can be reached by keyboard."""
+    return el(
+        "div",
+        el(
+            "table",
+            el("caption", el("span", caption)),
+            el("thead", el("tr", *(el("th", cell, scope="col") for cell in header))),
+            el("tbody", *body),
+            **attributes,
+        ),
+        class_="scroll tall",
+        tabindex="0",
+        role="region",
+        aria_label=caption,
+    )
+
+
 def verification(frame: pd.DataFrame) -> Html:
     """Each row with what was checked; rows with something to say come first and can be shown alone."""
     common = _common_warnings(frame)
@@ -299,21 +317,7 @@ def verification(frame: pd.DataFrame) -> Html:
         for row, said in zip(rows, [spoken[place] for place in order], strict=True)
     ]
     caption = "Verification and validity of each window"
-    whole = el(
-        "div",
-        el(
-            "table",
-            el("caption", el("span", caption)),
-            el("thead", el("tr", *(el("th", cell, scope="col") for cell in header))),
-            el("tbody", *body),
-            id="checks-table",
-            class_="checks",
-        ),
-        class_="scroll tall",
-        tabindex="0",
-        role="region",
-        aria_label=caption,
-    )
+    whole = _tall_table(caption, header, body, id="checks-table", class_="checks")
     good = int((frame["valid"] & frame["verified"]).sum())
     count = int(spoken.sum())
     some = f"{count:,} with" if count else "none has"
@@ -413,20 +417,7 @@ def settings(frame: pd.DataFrame) -> Html:
                 head = el("th", column_title(name), scope="row", title=docs.get(name))
                 body.append(el("tr", head, *(el("td", cell or "not known") for cell in cells)))
     caption = "The setting of each run"
-    whole = el(
-        "div",
-        el(
-            "table",
-            el("caption", el("span", caption)),
-            el("thead", el("tr", *(el("th", cell, scope="col") for cell in header))),
-            el("tbody", *body),
-            class_="settings",
-        ),
-        class_="scroll tall",
-        tabindex="0",
-        role="region",
-        aria_label=caption,
-    )
+    whole = _tall_table(caption, header, body, class_="settings")
     more = groups.ngroups - len(shown)
     return join(whole, note(f"{more} more runs are not shown here.") if more else "")
 
