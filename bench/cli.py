@@ -5,6 +5,7 @@ Nothing heavy is imported at the top: ``--help`` and ``compare`` never load a GP
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -216,6 +217,9 @@ def run_command(
     dtype: Annotated[str | None, typer.Option(help="Comma-separated: fp32, tf32, fp16, bf16, fp8, int8.")] = None,
     batch: Annotated[str | None, typer.Option(help="Comma-separated batch sizes.")] = None,
     seq: Annotated[str | None, typer.Option(help="Comma-separated tokens per sequence.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds that the search of phase mamf takes at most; default: 100.")
+    ] = None,
     detail: Annotated[bool, typer.Option(help="A row per matrix product, too.")] = False,
     inputs: Annotated[
         str | None, typer.Option(help="Comma-separated input data: normal, zeros, ones, structured.")
@@ -286,6 +290,7 @@ def run_command(
             "--dtype": dtype,
             "--batch": batch,
             "--seq": seq,
+            "--budget": budget,
             "--detail": detail or None,
             "--inputs": inputs,
             "--compile": compiled or None,
@@ -298,6 +303,8 @@ def run_command(
             "--share-bits": share_bits,
         },
     )
+    phases = _names(phase)
+    _check_budget(budget, phases)
     options = {
         "isa": isa,
         "engine": engine,
@@ -308,10 +315,11 @@ def run_command(
         "inputs": _names(inputs) or None,
         "shape_file": shape_file,
         "seed": seed,
+        "budget_s": budget,
     }
     request = Request(
         shapes=_names(shape),
-        phases=_names(phase),
+        phases=phases,
         dtypes=_names(dtype),
         batches=_numbers(batch, "--batch"),
         seqs=_numbers(seq, "--seq"),
@@ -359,6 +367,16 @@ def _refuse_idle_options(workloads: tuple[str, ...], *, model: dict[str, Any], h
                 f"{given[0]} concerns no workload of {', '.join(workloads)}",
                 f"add {what} to --workload, or leave it out",
             )
+
+
+def _check_budget(budget_s: float | None, phases: tuple[str, ...]) -> None:
+    """Refuse seconds that are none, and a budget for a search that is not asked for."""
+    if budget_s is None:
+        return
+    if not (math.isfinite(budget_s) and budget_s > 0):
+        raise BenchError(f"a search of {budget_s:g} s finds nothing", "use --budget with some seconds, for example 60")
+    if "mamf" not in phases:
+        raise BenchError("--budget concerns only the search of phase mamf", "add --phase mamf, or leave it out")
 
 
 def _measure_all(

@@ -27,12 +27,13 @@ def resolve(device: Device, variants: Sequence[Variant], observer: Observer) -> 
         if variant.phase != "mamf" or variant.shape is not None:
             found.append(variant)
             continue
-        from bench.workloads import transformer
+        from bench.workloads import mamf, transformer
 
-        observer.stage(variant, "search", 1.0)
+        budget_s = float(variant.options.get("budget_s", mamf.BUDGET_S))
+        observer.stage(variant, "search", budget_s)
 
-        def tell(_variant: Variant, share: float, _line: str) -> None:
-            observer.progress(share, None, None, None)
+        def tell(_variant: Variant, share: float, _line: str, budget_s: float = budget_s) -> None:
+            observer.progress(share * budget_s, None, None, None)
 
         try:
             (won,) = transformer.resolve(device, [variant], tell)

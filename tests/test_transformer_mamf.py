@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -190,3 +194,45 @@ def test_a_shape_that_is_no_product_is_refused(shape):
         mamf.parse(shape)
     with pytest.raises(BenchError, match="some seconds"):
         mamf.search(CPU, "bf16", 0.0)
+
+
+# -- from the command line --------------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def bitwatt(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench.cli", "run", "--device", "cpu", "--workload", "transformer"]
+    command += ["--meter", "none", "--window", "0.2", "--warmup", "0.1", "--repeats", "1", "--out", str(out)]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+
+
+def test_a_search_of_a_given_budget_from_the_command_line(tmp_path):
+    done = bitwatt(tmp_path, "--phase", "mamf", "--dtype", "fp32", "--budget", "1.5")
+    assert done.returncode == 0, done.stderr
+    assert "search (1.5 s)" in done.stderr
+    (path,) = tmp_path.glob("*.csv")
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["phase"], row["dtype"], row["verified"]) == ("mamf", "fp32", "true")
+    assert mamf.parse(row["shape"]) in set(mamf.default_grid(CPU).points())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--phase", "mamf", "--budget", "0"), "a search of 0 s finds nothing"),
+        (("--phase", "mamf", "--budget=-3"), "a search of -3 s finds nothing"),
+        (("--phase", "mamf", "--budget", "nan"), "a search of nan s finds nothing"),
+        (("--phase", "mamf", "--budget", "inf"), "a search of inf s finds nothing"),
+        (("--phase", "gemm", "--budget", "5"), "--budget concerns only the search of phase mamf"),
+        (("--workload", "sha256d", "--budget", "5"), "--budget concerns no workload of sha256d"),
+    ],
+)
+def test_a_budget_that_is_none_is_one_sentence(arguments, sentence, tmp_path):
+    done = bitwatt(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("*.csv"))
