@@ -400,6 +400,38 @@ def test_peak_memory_is_as_announced(phase, shape, dtype, batch, seq):
     job.close()
 
 
+@pytest.mark.parametrize("phase", ["prefill", "decode", "train"])
+def test_keys_and_values_repeated_to_all_heads_are_announced(phase, monkeypatch):
+    """Where a GPU's fused attention knows no groups; tensors lie on the CPU."""
+    shape = dataclasses.replace(shapes.load("tiny"), d_model=256, ffn=256, heads=16, kv_heads=2, head_dim=64)
+    monkeypatch.setattr(block, "groups_unfused", lambda device, value_bytes: True)
+    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1)
+    gc.collect()
+    with Allocations() as allocations:
+        job = phases.build(CPU, Variant("transformer", phase, "tiny", "fp32", 4, 1024), shape)
+        assert job.verify().ok
+        job.launch(2)
+        assert job.audit().ok
+    # Without them the figure would be out by more than what is allowed.
+    assert block.expanded_bytes(shape, numerics.lookup("fp32"), 4, 1024, CPU) > 0.1 * allocations.peak
+    assert job.facts.memory_bytes == pytest.approx(allocations.peak, rel=0.05)
+    job.close()
+
+
+def test_only_gpus_without_grouped_fused_attention_repeat_keys():
+    old, new = Device("cuda", 0, "old", arch="sm_75"), Device("cuda", 0, "new", arch="sm_90")
+    shape, fp32, fp16 = shapes.load("tiny"), numerics.lookup("fp32"), numerics.lookup("fp16")
+    whole = 2 * 2 * shape.heads * 64 * shape.head_dim
+    assert block.expanded_bytes(shape, fp16, 2, 64, old) == 2 * whole
+    assert block.expanded_bytes(shape, fp16, 2, 64, new) == block.expanded_bytes(shape, fp16, 2, 64, CPU) == 0
+    assert block.expanded_bytes(shape, fp32, 2, 64, new) == 4 * whole
+    alike = dataclasses.replace(shape, kv_heads=shape.heads)
+    assert block.expanded_bytes(alike, fp32, 2, 64, new) == 0
+    large = shapes.load("llama3-8b")
+    sizes = [phases.memory_bytes(large, fp16, "prefill", 2, 1024, 3, device) for device in (new, old)]
+    assert sizes[1] - sizes[0] == 3 * 2 * (2 * 2 * large.heads * 1024 * large.head_dim)
+
+
 # -- options and refusals ---------------------------------------------------------------------------------------------
 
 

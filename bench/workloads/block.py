@@ -133,10 +133,17 @@ def attend(q: Any, k: Any, v: Any, causal: bool, device: Device) -> Any:
 
     group = q.shape[1] // k.shape[1]
     if group > 1 and groups_unfused(device, q.element_size()):
-        # The only fused kernel left knows no groups; without it all scores would be stored.
+        # The only fused kernel left knows no groups; without it all scores would be stored. expanded_bytes counts this.
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         group = 1
     return scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
+
+
+def expanded_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, device: Device) -> int:
+    """Bytes of keys and values repeated to all query heads, where :func:`attend` does that; else 0."""
+    if shape.heads == shape.kv_heads or not groups_unfused(device, dtype.bytes):
+        return 0
+    return 2 * batch * shape.heads * seq * shape.head_dim * dtype.bytes
 
 
 def groups_unfused(device: Device, value_bytes: int) -> bool:

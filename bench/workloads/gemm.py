@@ -288,7 +288,8 @@ class GemmJob:
         reasons = []
         worst: dict[str, float] = {}
         for index, call in enumerate(calls):
-            excess = freivalds.excess(call.x, call.out, self._projection(call, index), self._dtype)
+            with torch_device.exact_heap(self._device):
+                excess = freivalds.excess(call.x, call.out, self._projection(call, index), self._dtype)
             worst[f"freivalds_{call.name}"] = max(worst.get(f"freivalds_{call.name}", 0.0), excess)
         for name, excess in worst.items():
             if not excess <= 1.0:

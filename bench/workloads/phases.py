@@ -20,6 +20,8 @@ from bench.workloads.numerics import Dtype
 from bench.workloads.shapes import Shape
 from bench.workloads.train import TrainBlock
 
+GRAPH_KINDS = ("cuda", "rocm")
+"""Kinds of device on which prefill and decode are replayed from graphs."""
 BLOCK_DTYPES = ("fp32", "tf32", "fp16", "bf16")
 
 
@@ -35,17 +37,27 @@ def copies_for(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, cac
     return min(MAX_COPIES, max(1, math.ceil(2 * cache_bytes / copy_bytes(shape, dtype, phase, batch, seq))))
 
 
-def memory_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, copies: int) -> int:
-    """Peak bytes of a job: its copies, and the larger of what filling them and what checking them takes."""
+def memory_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, copies: int, device: Device) -> int:
+    """Peak bytes of a job: its copies, and the largest of what filling, running and checking them takes besides.
+
+    Each CUDA graph keeps the memory of its temporaries, such as keys and values repeated to all heads, for itself.
+    """
     filled = copies * copy_bytes(shape, dtype, phase, batch, seq)
+    expanded = block.expanded_bytes(shape, dtype, batch, seq, device)
     pool = torch_device.Values.pool_bytes(dtype.bytes)
     if phase == "train":
         before = copies * train.filled_bytes(shape, dtype, batch, seq)
-        return max(before + pool, filled + train.checking_bytes(shape, dtype, batch, seq))
+        running = train.expanding_bytes(shape, dtype, batch, seq, expanded)
+        return max(before + pool, filled + max(running, train.checking_bytes(shape, dtype, batch, seq)))
     rows = batch * (1 if phase == "decode" else seq)
     sizes = [(rows * p.top_k // p.experts, p.n, p.k) for p in shape.products() if p.name != "lm_head"]
     scratch = max(freivalds.workspace_bytes(*size, dtype.bytes) for size in sizes)
-    return filled + max(copies * block.projection_bytes(shape) + scratch, pool)
+    projections = copies * block.projection_bytes(shape)
+    if device.kind in GRAPH_KINDS:
+        return filled + max(copies * expanded + projections + scratch, pool)
+    # What attention returned the time before is dropped only once it has returned anew.
+    running = expanded + rows * shape.attention_width * dtype.bytes
+    return filled + max(projections + max(running, scratch), pool)
 
 
 def least_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, experts_used: int) -> int:
@@ -98,7 +110,7 @@ class BlockJob:
         if variant.options.get("compile"):
             self._compile(shape, batch)
             how = "-compile"
-        if device.kind in ("cuda", "rocm") and self._phase != "train":
+        if device.kind in GRAPH_KINDS and self._phase != "train":
             with torch.no_grad():
                 self._runs = [torch_device.capture(device, run) for run in self._runs]
             how += "-graph"
@@ -185,7 +197,7 @@ class BlockJob:
         if self._launched == 0:
             return Audit(True)
         last = (self._next - 1) % len(self._blocks)
-        with torch.no_grad():
+        with torch.no_grad(), torch_device.exact_heap(self._device):
             found = self._check_compiled(last) if self._wanted else self._check_eager(last)
         self._launched = 0
         self._audits += 1
@@ -244,7 +256,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
         )
     phase, batch, seq = variant.phase or "", variant.batch or 1, variant.seq or 1
     copies = copies_for(shape, dtype, phase, batch, seq, torch_device.cache_bytes(device))
-    memory = memory_bytes(shape, dtype, phase, batch, seq, copies) + torch_device.library_bytes(device)
+    memory = memory_bytes(shape, dtype, phase, batch, seq, copies, device) + torch_device.library_bytes(device)
     torch_device.require_memory(device, memory, variant.label)
     job: BlockJob = torch_device.guarded_allocation(
         device, variant.label, lambda: BlockJob(device, variant, shape, copies, memory, native)

@@ -45,6 +45,16 @@ def filled_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
     return (2 * weights + 2 * batch * seq * shape.d_model) * dtype.bytes
 
 
+def expanding_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, expanded: int) -> int:
+    """What keys and values repeated to all heads (``expanded`` bytes) add to the peak of a step.
+
+    They live until attention has been taken backwards, and then beside their own gradients; d-qkv, which that step
+    makes afterwards, is counted by :func:`memory_bytes` and not there yet.
+    """
+    later = batch * seq * shape.qkv_width * dtype.bytes
+    return max(0, 2 * expanded - later) if expanded else 0
+
+
 def checking_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
     """Scratch at the peak of a check: of one product, or of one head's float64 scores and their gradient."""
     rows = batch * seq

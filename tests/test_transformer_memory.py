@@ -1,0 +1,72 @@
+"""What a fresh process grows by on a CPU is what the job announced, to 5%: no allocator's slack, nothing forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.model import Device
+from bench.workloads import numerics, torch_device
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU = Device("cpu", 0, "a CPU", arch="x86_64")
+
+pytestmark = pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK) or torch_device._libc() is None,
+    reason="needs Linux's high-water mark of memory, and glibc",
+)
+
+
+def grown(*arguments: object) -> dict[str, int]:
+    command = [sys.executable, "-m", "tests.peak_memory", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("phase", "shape", "dtype", "batch", "seq"),
+    [
+        ("gemm", "llama3-8b", "bf16", 1, 128),
+        ("prefill", "llama3-8b", "bf16", 1, 128),
+        ("decode", "llama3-8b", "bf16", 1, 1024),
+        ("train", "tiny", "fp32", 1, 2048),
+    ],
+)
+def test_a_process_grows_by_what_was_announced(phase, shape, dtype, batch, seq):
+    if not numerics.native(CPU, numerics.lookup(dtype)):
+        pytest.skip(f"{dtype} is not native here: the library converts weights into memory of its own")
+    found = grown(phase, shape, dtype, batch, seq)
+    assert found["announced"] > 100 << 20
+    assert found["announced"] == pytest.approx(found["grown"], rel=0.05)
+
+
+def test_the_heap_keeps_nothing_while_it_is_exact():
+    """Without ``exact_heap`` glibc keeps freed blocks: the probe that the measurement above rests on sees them."""
+    text = """
+import sys
+from contextlib import nullcontext
+import torch
+from bench.model import Device
+from bench.workloads import torch_device
+from tests.peak_memory import status_bytes
+CPU = Device("cpu", 0, "cpu")
+before = status_bytes("VmRSS")
+with torch_device.exact_heap(CPU) if sys.argv[1] == "exact" else nullcontext():
+    for size in (30 << 20, 29 << 20):
+        block = torch.ones(size, dtype=torch.uint8)
+        keep = torch.ones(4096, dtype=torch.uint8)
+        del block
+print(status_bytes("VmRSS") - before)
+"""
+    kept = {
+        how: int(subprocess.run([sys.executable, "-c", text, how], capture_output=True, cwd=ROOT, check=True).stdout)
+        for how in ("exact", "plain")
+    }
+    assert kept["exact"] < 10 << 20
+    assert kept["plain"] > kept["exact"] + (20 << 20)
