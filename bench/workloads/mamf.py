@@ -2,7 +2,7 @@
 
 MAMF, the maximum achievable matmul FLOP/s (the term is Stas Bekman's, "Machine Learning Engineering"), is what a
 device really gives where its stated peak assumes a clock it may not hold. The search measures a coarse grid of
-m × n × k, then ever finer where that was best, and measures the finalists again for longer, since the best of many
+m × n × k, then ever finer where that was best, and measures the finalists again in turns, since the best of many
 short timings is partly luck. Each shape's output is checked before it is timed, and
 weights rotate past the last-level cache as in every other phase. The winner is then an ordinary variant, so that the
 runner measures it under the meter.
@@ -11,6 +11,7 @@ runner measures it under the meter.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import statistics
 import time
@@ -34,11 +35,12 @@ COLUMNS = 12
 """Pairs of m and n for which every k is tried."""
 PATIENCE = 12
 """Points looked around without finding a better one, before a search that has time left gives up."""
-FINALISTS = 8
-FINAL_ROUNDS = 3
-"""Times that each finalist is measured again; the median counts."""
+FINALISTS = 32
+"""Shapes that are measured again in turns. The slower half is dropped again and again, until one is left."""
 FINAL_SHARE = 0.25
-"""Share of the budget kept for measuring the finalists again."""
+"""Share of the budget kept for measuring the finalists again; what the search leaves over is added."""
+TURN_S = 0.15
+"""Length of a finalist's turn: short, so that many rounds fit and a disturbance falls on few of them."""
 BURST_S = 0.06
 """Length of one short timing."""
 CHECK_ROWS, CHECK_COLUMNS = 64, 256
@@ -112,7 +114,10 @@ def search(
     measure: Measure | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Variant, list[Trial]]:
-    """The shape of the highest sustained matmul rate, and every timing made, fastest first.
+    """The shape of the highest sustained matmul rate, and every timing made.
+
+    The finalists' medians come first, the winner's before all and then in the order in which they were dropped, last
+    first; then the short timings, fastest first.
 
     Args:
         device: where to multiply.
@@ -162,33 +167,43 @@ def search(
         _descend(grid, attempt, found)
         if not found:
             raise BenchError("no shape of the grid could be timed in the budget", "give the search more seconds")
-        names = sorted(found.values(), key=lambda trial: -trial.flops_per_s)[:FINALISTS]
-        rounds: dict[Point, list[Trial]] = {trial.point: [] for trial in names}
-        # Interleaved, so that heat and other work on the machine fall on all of them.
-        turns = [point for _ in range(FINAL_ROUNDS) for point in rounds]
-        for left, point in zip(range(len(turns), 0, -1), turns, strict=True):
-            if clock() >= start + budget_s and any(rounds.values()):
-                break
-            # The check and the warm-up come out of the same time.
-            again = measure(point, max(BURST_S, 0.8 * (start + budget_s - clock()) / left))
-            rounds[point].append(again)
-            tell(again)
-        finals = [
-            Trial(
-                *point,
-                statistics.median(trial.flops_per_s for trial in trials),
-                sum(trial.seconds for trial in trials),
-                final=True,
-            )
-            for point, trials in rounds.items()
-            if trials
-        ]
+        names = sorted(found, key=lambda point: -found[point].flops_per_s)[:FINALISTS]
+        finals = _race(names, measure, start + budget_s, clock, tell)
     finally:
         if bench is not None:
             bench.close()
-    best = max(finals, key=lambda trial: trial.flops_per_s)
-    table = sorted(finals, key=lambda t: -t.flops_per_s) + sorted(found.values(), key=lambda t: -t.flops_per_s)
-    return Variant("transformer", "mamf", best.shape, dtype_name), table
+    table = finals + sorted(found.values(), key=lambda trial: -trial.flops_per_s)
+    return Variant("transformer", "mamf", finals[0].shape, dtype_name), table
+
+
+def _race(
+    points: list[Point], measure: Measure, end: float, clock: Callable[[], float], tell: Callable[[Trial], None]
+) -> list[Trial]:
+    """Measure points in turns and halve their number until one is left; the winner first, then who was dropped last.
+
+    Every round holds all points that are still in it, so heat and other work on the machine fall on all of them, and
+    medians over the same rounds can be compared. Halving spends the time on those that are hard to tell apart.
+    """
+    rounds: dict[Point, list[Trial]] = {point: [] for point in points}
+    alive = points
+
+    def rate(point: Point) -> float:
+        return statistics.median(trial.flops_per_s for trial in rounds[point])
+
+    stages = max(1, math.ceil(math.log2(len(points))))
+    for left in range(stages, 0, -1):
+        # The checks and warm-ups come out of the same time.
+        stage_s = 0.8 * max(0.0, end - clock()) / left
+        count = max(1, int(stage_s / (len(alive) * TURN_S)))
+        turn_s = max(BURST_S, stage_s / (count * len(alive)))
+        for number in range(count):
+            for point in alive if number % 2 == 0 else reversed(alive):
+                if clock() < end or not any(rounds.values()):
+                    rounds[point].append(measure(point, turn_s))
+                    tell(rounds[point][-1])
+        alive = sorted((p for p in alive if rounds[p]), key=rate, reverse=True)[: math.ceil(len(alive) / 2)]
+    ranked = sorted((p for p in points if rounds[p]), key=lambda p: (p in alive, len(rounds[p]), rate(p)), reverse=True)
+    return [Trial(*p, rate(p), sum(trial.seconds for trial in rounds[p]), final=True) for p in ranked]
 
 
 def _descend(grid: Grid, attempt: Attempt, found: dict[Point, Trial]) -> None:
@@ -386,7 +401,7 @@ def build(device: Device, variant: Variant, shape: object = None) -> gemm.GemmJo
     dtype = numerics.lookup(variant.dtype)
     native = numerics.require(device, dtype)
     plan = gemm.layout_of(((Product("mamf", n, k), m),), dtype, torch_device.cache_bytes(device))
-    torch_device.require_memory(device, plan.memory_bytes, variant.label)
+    torch_device.require_memory(device, plan.memory_bytes + torch_device.library_bytes(device), variant.label)
     note = "" if variant.shape else f" found={found.shape}"
     job: gemm.GemmJob = torch_device.guarded_allocation(
         device, variant.label, lambda: gemm.GemmJob(device, variant, plan, native, note=note)
