@@ -10,7 +10,7 @@ from bench import runner, workloads
 from bench.model import Beside, Device, Idle, Job, Measurement, Meter, Refusal, Skip, Variant
 from bench.runner import Context, Observer, Timing
 from bench.store import Store
-from bench.workloads import Request
+from bench.workloads import Request, torch_device
 
 
 def resolve(device: Device, variants: Sequence[Variant], observer: Observer) -> list[Variant]:
@@ -85,10 +85,14 @@ def measure_into(
     sensor = results.sensor(meter.sensor, meter.card_state(), device)
     idles: dict[str, Idle] = {}
     wrong = False
+    memory: torch_device.PeakMemory | None = None
 
     def build(device: Device, variant: Variant) -> Job:
+        nonlocal memory
         if variant.options.get("prefer") == "efficiency":
             variant = replace(variant, options={**variant.options, "joules": joules_of(meter)})
+        # Other workloads announce no memory of torch's.
+        memory = torch_device.PeakMemory(device) if variant.workload == "transformer" else None
         return workloads.load(variant.workload).build(device, variant)
 
     variants = resolve(device, variants, observer)
@@ -96,6 +100,12 @@ def measure_into(
         match item:
             case Measurement():
                 results.append(item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
+                if memory is not None:
+                    # Told once a job, at its first window: later, other jobs stand beside it.
+                    announced = _bytes(item.record.memory_announced_gib)
+                    told_bytes = {"announced_bytes": announced, "peak_bytes": memory.grown_bytes()}
+                    results.note("memory", {"row": len(results.records), **told_bytes})
+                    memory = None
                 if item.beside_j is not None:
                     ours_j = item.record.energy_j
                     results.note("zeus", {"row": len(results.records), "zeus_j": item.beside_j, "ours_j": ours_j})
@@ -112,6 +122,10 @@ def measure_into(
     for number, record in enumerate(settled, start=first + 1):
         results.replace(number, record)
     return wrong
+
+
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else round(gib * runner.GIB)
 
 
 def joules_of(meter: Meter) -> Callable[[], float | None]:

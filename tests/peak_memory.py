@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from pathlib import Path
 
 import torch
 
@@ -22,13 +21,6 @@ from bench.workloads.shapes import Shape
 
 CPU = Device("cpu", 0, "cpu", arch="x86_64")
 WARM = Shape("warm", 128, 2, heads=4, kv_heads=2, head_dim=32, ffn=256, vocab=512)
-
-
-def status_bytes(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    raise KeyError(name)
 
 
 def warm(phase: str, dtype: str) -> None:
@@ -50,13 +42,12 @@ def main() -> int:
     warm(phase, dtype)
     gc.collect()
     torch_device.release(CPU)
-    before = status_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
+    memory = torch_device.PeakMemory(CPU)
     job = load("transformer").build(CPU, Variant("transformer", phase, shape, dtype, int(batch), int(seq)))
     audits = [job.verify()]
     job.launch(3)
     audits.append(job.audit())
-    grown = status_bytes("VmHWM") - before
+    grown = memory.grown_bytes()
     if not all(audit.ok for audit in audits):
         raise SystemExit("wrong output")
     json.dump({"announced": job.facts.memory_bytes, "grown": grown}, sys.stdout)

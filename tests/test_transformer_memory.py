@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from bench import store
 from bench.model import Device
 from bench.workloads import numerics, torch_device
 
@@ -46,6 +48,39 @@ def test_a_process_grows_by_what_was_announced(phase, shape, dtype, batch, seq):
     assert found["announced"] == pytest.approx(found["grown"], rel=0.05)
 
 
+def test_a_run_notes_the_peak_beside_what_was_announced(tmp_path):
+    command = [sys.executable, "-m", "bench.cli", "run", "--device", "cpu", "--workload", "sha256d,transformer"]
+    command += ["--phase", "gemm,decode", "--shape", "tiny", "--dtype", "fp32", "--meter", "none", "--repeats", "2"]
+    command += ["--window", "0.2", "--warmup", "0.1", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*.csv")
+    notes = [line["data"] for line in sidecar(path) if line["kind"] == "note" and line["name"] == "memory"]
+    rows = [line["columns"] for line in sidecar(path) if line["kind"] == "window"]
+    assert [rows[note["row"] - 1]["phase"] for note in notes] == ["gemm", "decode"]
+    for note in notes:
+        announced = rows[note["row"] - 1]["memory_announced_gib"] * 2**30
+        assert note["announced_bytes"] == pytest.approx(announced)
+        # Small jobs in a young process: the libraries' own first pages are as large as they.
+        assert 0.5 * announced < note["peak_bytes"] < announced + (200 << 20)
+
+
+def sidecar(path: Path) -> list[dict]:
+    return [json.loads(line) for line in store.sidecar_path(path).read_text().splitlines()]
+
+
+def test_on_cuda_the_peak_is_what_torch_held_beyond_what_it_held_before(monkeypatch):
+    gpu = Device("cuda", 1, "a GPU", arch="sm_90")
+    asked = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", asked.append)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda index: 300 * index)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: 1000 * index)
+    memory = torch_device.PeakMemory(gpu)
+    assert asked == [1]
+    assert memory.grown_bytes() == 700
+    assert torch_device.PeakMemory(Device("mps", 0, "another")).grown_bytes() is None
+
+
 def test_the_heap_keeps_nothing_while_it_is_exact():
     """Without ``exact_heap`` glibc keeps freed blocks: the probe that the measurement above rests on sees them."""
     text = """
@@ -54,15 +89,14 @@ from contextlib import nullcontext
 import torch
 from bench.model import Device
 from bench.workloads import torch_device
-from tests.peak_memory import status_bytes
 CPU = Device("cpu", 0, "cpu")
-before = status_bytes("VmRSS")
+before = torch_device._status_bytes("VmRSS")
 with torch_device.exact_heap(CPU) if sys.argv[1] == "exact" else nullcontext():
     for size in (30 << 20, 29 << 20):
         block = torch.ones(size, dtype=torch.uint8)
         keep = torch.ones(4096, dtype=torch.uint8)
         del block
-print(status_bytes("VmRSS") - before)
+print(torch_device._status_bytes("VmRSS") - before)
 """
     kept = {
         how: int(subprocess.run([sys.executable, "-c", text, how], capture_output=True, cwd=ROOT, check=True).stdout)

@@ -106,6 +106,42 @@ def exact_heap(device: Device, trim: bool = False) -> Iterator[None]:
             libc.malloc_trim(0)
 
 
+class PeakMemory:
+    """By how much a device's memory grows at most from here on: what torch holds on CUDA, resident pages on a CPU."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._before: int | None = None
+        if device.kind in ("cuda", "rocm"):
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device.index)
+            self._before = torch.cuda.memory_allocated(device.index)
+        elif device.kind == "cpu":
+            try:
+                # Resets VmHWM (proc(5)).
+                Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+                self._before = _status_bytes("VmRSS")
+            except OSError:
+                return
+
+    def grown_bytes(self) -> int | None:
+        """The growth so far; None where nothing tells."""
+        if self._before is None:
+            return None
+        if self._device.kind == "cpu":
+            highest = _status_bytes("VmHWM")
+            return None if highest is None else highest - self._before
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(self._device.index)) - self._before
+
+
+def _status_bytes(name: str) -> int | None:
+    found = re.search(rf"^{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
+    return int(found[1]) << 10 if found else None
+
+
 def require_memory(device: Device, needed_bytes: int, label: str) -> None:
     """Refuse what does not fit, before anything is allocated.
 
