@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench import runner, workloads
-from bench.model import Beside, Device, Idle, Job, Measurement, Meter, Refusal, Skip, Variant
+from bench.model import Beside, Device, Idle, Job, Measurement, Meter, Record, Refusal, Skip, Variant
 from bench.runner import Context, Observer, Timing
 from bench.store import Store
 from bench.workloads import Request, torch_device
@@ -47,6 +47,9 @@ def resolve(device: Device, variants: Sequence[Variant], observer: Observer) -> 
 
 FRESH_NS = 1_000_000_000
 """How long a trial waits for a fresh sample before it goes without joules."""
+
+MEMORY_EXCESS = 0.05
+"""Share of the announced memory by which the measured peak may exceed it without a word."""
 
 
 def plan(device: Device, names: Sequence[str], request: Request) -> list[Variant]:
@@ -102,9 +105,7 @@ def measure_into(
                 results.append(item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
                 if memory is not None:
                     # Told once a job, at its first window: later, other jobs stand beside it.
-                    announced = _bytes(item.record.memory_announced_gib)
-                    told_bytes = {"announced_bytes": announced, "peak_bytes": memory.grown_bytes()}
-                    results.note("memory", {"row": len(results.records), **told_bytes})
+                    _note_memory(results, item.record, memory.grown_bytes(), observer)
                     memory = None
                 if item.beside_j is not None:
                     ours_j = item.record.energy_j
@@ -124,8 +125,19 @@ def measure_into(
     return wrong
 
 
-def _bytes(gib: float | None) -> int | None:
-    return None if gib is None else round(gib * runner.GIB)
+def _note_memory(results: Store, record: Record, peak_bytes: int | None, observer: Observer) -> None:
+    """Write a job's peak of memory into the sidecar, beside what it announced; on a GPU say so where it was more.
+
+    On a CPU the first job of a process also brings the pages of its libraries, so more says nothing there.
+    """
+    gib = record.memory_announced_gib
+    announced_bytes = None if gib is None else round(gib * runner.GIB)
+    row = len(results.records)
+    results.note("memory", {"row": row, "announced_bytes": announced_bytes, "peak_bytes": peak_bytes})
+    if record.device_kind == "cpu" or announced_bytes is None or peak_bytes is None:
+        return
+    if peak_bytes > (1 + MEMORY_EXCESS) * announced_bytes:
+        observer.note(f"row {row}: {peak_bytes} bytes were held at the peak, {announced_bytes} were announced")
 
 
 def joules_of(meter: Meter) -> Callable[[], float | None]:

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from bench import store
+from bench import session, store
 from bench.model import Device
 from bench.workloads import numerics, torch_device
+from tests import factory
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = Device("cpu", 0, "a CPU", arch="x86_64")
@@ -72,13 +74,27 @@ def sidecar(path: Path) -> list[dict]:
 def test_on_cuda_the_peak_is_what_torch_held_beyond_what_it_held_before(monkeypatch):
     gpu = Device("cuda", 1, "a GPU", arch="sm_90")
     asked = []
+    monkeypatch.setattr(torch.cuda, "init", lambda: asked.append("init"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", asked.append)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda index: 300 * index)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: 1000 * index)
     memory = torch_device.PeakMemory(gpu)
-    assert asked == [1]
+    assert asked == ["init", 1]
     assert memory.grown_bytes() == 700
     assert torch_device.PeakMemory(Device("mps", 0, "another")).grown_bytes() is None
+
+
+@pytest.mark.parametrize(("kind", "peak", "told"), [("cuda", 1060, True), ("cuda", 1040, False), ("cpu", 2000, False)])
+def test_a_gpu_that_held_more_than_was_announced_is_told(kind, peak, told, tmp_path):
+    record = factory.gemm(device_kind=kind, memory_announced_gib=1000 / 2**30)
+    notes = []
+    with store.create(tmp_path, "run") as results:
+        results.append(record)
+        session._note_memory(results, record, peak, SimpleNamespace(note=notes.append))
+        (path,) = tmp_path.glob("*.jsonl")
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[-1]["data"] == {"row": 1, "announced_bytes": 1000, "peak_bytes": peak}
+    assert notes == ([f"row 1: {peak} bytes were held at the peak, 1000 were announced"] if told else [])
 
 
 def test_the_heap_keeps_nothing_while_it_is_exact():

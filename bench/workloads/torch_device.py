@@ -115,6 +115,8 @@ class PeakMemory:
         if device.kind in ("cuda", "rocm"):
             import torch
 
+            # Before the first use of a card its allocator has no figures to reset.
+            torch.cuda.init()  # type: ignore[no-untyped-call]
             torch.cuda.reset_peak_memory_stats(device.index)
             self._before = torch.cuda.memory_allocated(device.index)
         elif device.kind == "cpu":
