@@ -156,6 +156,8 @@ typedef __m128i quad;
 /* W[t-16 + i] + sigma0(W[t-15 + i]). */
 #define SCHEDULE_EARLY _mm_sha256msg1_epu32
 #define SCHEDULE_LATE(early, w8, w12) _mm_sha256msg2_epu32(_mm_add_epi32(early, _mm_alignr_epi8(w12, w8, 4)), w12)
+/* The same where W[t-7 + i] is zero, so that there is nothing to add. */
+#define SCHEDULE_LATE_ZERO(early, w8, w12) _mm_sha256msg2_epu32(early, w12)
 static inline void rounds(quad *left, quad *right, quad kw) {
     *right = _mm_sha256rnds2_epu32(*right, *left, kw);
     *left = _mm_sha256rnds2_epu32(*left, *right, _mm_shuffle_epi32(kw, 0x0e));
@@ -172,9 +174,9 @@ static inline void load_state(quad *left, quad *right, const sha256d_u32 s[8]) {
     *right = QUAD(s[7], s[6], s[3], s[2]);
 }
 static inline void state_words(quad left, quad right, quad *w0, quad *w4) {
-    const quad abef = _mm_shuffle_epi32(left, 0x1b), cdgh = _mm_shuffle_epi32(right, 0x1b);
-    *w0 = _mm_unpacklo_epi64(abef, cdgh);
-    *w4 = _mm_unpackhi_epi64(abef, cdgh);
+    const __m128 feba = _mm_castsi128_ps(left), hgdc = _mm_castsi128_ps(right);
+    *w0 = _mm_castps_si128(_mm_shuffle_ps(feba, hgdc, _MM_SHUFFLE(2, 3, 2, 3)));
+    *w4 = _mm_castps_si128(_mm_shuffle_ps(feba, hgdc, _MM_SHUFFLE(0, 1, 0, 1)));
 }
 static inline uint32_t last_word(quad right) { return (uint32_t)_mm_cvtsi128_si32(right); }
 
@@ -186,6 +188,7 @@ typedef uint32x4_t quad;
 #define QUAD_ADD vaddq_u32
 #define SCHEDULE_EARLY vsha256su0q_u32
 #define SCHEDULE_LATE vsha256su1q_u32
+#define SCHEDULE_LATE_ZERO vsha256su1q_u32
 static inline void rounds(quad *left, quad *right, quad kw) {
     const quad before = *left;
     *left = vsha256hq_u32(before, *right, kw);
@@ -291,11 +294,21 @@ static inline void hash_streams(const struct quads *fixed, const quad nonces[STR
     EACH rounds(&left[s], &right[s], QUAD_ADD(w0[s], K(0)));
     EACH rounds(&left[s], &right[s], QUAD_ADD(w4[s], K(4)));
     EACH rounds(&left[s], &right[s], QUAD_ADD(K(8), QUAD(0x80000000u, 0, 0, 0)));
-    EACH w8[s] = QUAD(0x80000000u, 0, 0, 0);
-    EACH w12[s] = QUAD(0, 0, 0, 256);
-    ADVANCE(16, w0, w4, w8, w12)
-    ADVANCE(20, w4, w8, w12, w0)
-    ADVANCE(24, w8, w12, w0, w4)
+    /* W8..15 are the padding of every digest. W9..12 and their sigma0 are zero, which spares parts of W16..27. */
+    const quad padding = QUAD(0x80000000u, 0, 0, 0), length = QUAD(0, 0, 0, 256);
+    EACH {
+        w0[s] = SCHEDULE_LATE_ZERO(SCHEDULE_EARLY(w0[s], w4[s]), padding, length);
+        rounds(&left[s], &right[s], QUAD_ADD(length, K(12)));
+    }
+    EACH {
+        w4[s] = SCHEDULE_LATE(SCHEDULE_EARLY(w4[s], padding), length, w0[s]);
+        rounds(&left[s], &right[s], QUAD_ADD(w0[s], K(16)));
+    }
+    EACH {
+        w8[s] = SCHEDULE_LATE(padding, w0[s], w4[s]);
+        rounds(&left[s], &right[s], QUAD_ADD(w4[s], K(20)));
+    }
+    EACH w12[s] = length;
     ADVANCE(28, w12, w0, w4, w8)
     ADVANCE(32, w0, w4, w8, w12)
     ADVANCE(36, w4, w8, w12, w0)
