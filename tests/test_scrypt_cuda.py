@@ -219,6 +219,8 @@ def test_workload_on_cuda_verifies_and_proves(cupy: ModuleType) -> None:
     job = workloads.load("scrypt").build(DEVICE, Variant("scrypt", options={"variant": 2, "seed": 5, "share_bits": 3}))
     assert job.facts.implementation == "cuda-v2"
     assert job.facts.options == "gap=2"
+    assert job.facts.memory_bytes
+    assert job.facts.memory_bytes % (64 << 10) == 0
     verified = job.verify()
     assert verified.ok, verified.reasons
     job.launch(2)
@@ -240,6 +242,7 @@ def test_threads_follow_the_memory(cupy: ModuleType, monkeypatch: pytest.MonkeyP
     _, blocks, threads = cupy.cuda.launches[-1]
     assert threads == 2
     assert blocks == {1: 3, 2: 6, 64: 6}[free_mib]
+    assert opened.memory_bytes == blocks * threads * (128 << 10)
 
 
 def test_too_little_memory_is_one_sentence(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

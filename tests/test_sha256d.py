@@ -26,6 +26,7 @@ class ReferenceEngine:
     implementation = "reference"
     quantum = 2048
     setting = None
+    memory_bytes = None
 
     def __init__(self):
         self.found: list[tuple[int, int]] = []

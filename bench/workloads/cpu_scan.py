@@ -168,6 +168,7 @@ class CpuScan:
         self.implementation = f"c-{isa}"
         self.quantum = quantum
         self.setting: str | None = f"threads={threads}"
+        self.memory_bytes: int | None = None
         self._call = scan
         self._index = index
         self._threads = threads

@@ -54,6 +54,7 @@ class CudaScan:
         implementation: str,
         quantum: int,
         setting: str | None = None,
+        memory_bytes: int | None = None,
         capacity: int = SHARE_CAPACITY,
     ) -> None:
         """Allocate the buffer of found shares.
@@ -66,6 +67,7 @@ class CudaScan:
             implementation: name for the CSV.
             quantum: nonces of the smallest efficient scan; a power of two.
             setting: what must match for two rows to be compared.
+            memory_bytes: held by the arguments, such as scratchpads.
             capacity: shares that fit between two drains.
         """
         import numpy as np
@@ -73,6 +75,7 @@ class CudaScan:
         self.implementation = implementation
         self.quantum = quantum
         self.setting = setting
+        self.memory_bytes = memory_bytes
         self._cuda = cuda
         self._kernel = kernel
         self._arguments = arguments

@@ -31,6 +31,8 @@ class Engine(Protocol):
     """Nonces in the smallest efficient scan; a power of two."""
     setting: str | None
     """What must match for two rows to be compared, for example ``isa=avx512 threads=2``; None: nothing."""
+    memory_bytes: int | None
+    """Device memory that it holds; None where that is next to nothing."""
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Enqueue nonces ``first_nonce … first_nonce + count − 1`` (never past 2³²); may return before they are done.

@@ -98,6 +98,7 @@ class ScanJob:
             work_unit="hash",
             work_per_quantum=float(engine.quantum),
             options=engine.setting,
+            memory_bytes=engine.memory_bytes,
         )
 
     # -- proof before timing ------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ def open_engine(device: Device, options: Mapping[str, Any]) -> CudaScan:
             implementation=f"cuda-v{number}",
             quantum=min(NONCE_SPACE, power_of_two_from(threads[number] * PASSES)),
             setting=f"gap={GAPS_AND_WIDE[number][0]}",
+            memory_bytes=most,
         )
         for number, kernel in kernels.items()
     }

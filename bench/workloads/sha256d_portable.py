@@ -127,6 +127,7 @@ class PortableEngine:
         self._device = torch.device(device.torch_name)
         self.quantum = chunk
         self.setting: str | None = None
+        self.memory_bytes: int | None = None
         self._lanes = torch.arange(chunk, dtype=torch.int32, device=self._device)
         self._found: list[tuple[int, int]] = []
         self._prepared: tuple[bytes, list[int], list[int]] | None = None
