@@ -1,14 +1,28 @@
-"""Tests that read machine code need the compiler they were recorded with; elsewhere they say so and are skipped."""
+"""For all tests: signals as a terminal has them, and no recorded machine code where another compiler is installed.
+
+Tests that read machine code need the compiler they were recorded with; elsewhere they say so and are skipped.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import signal
+import threading
 
 import pytest
 
 RECORDED_NVRTC = "13.5.37"
 """CI installs exactly this one; a CUDA build of torch brings another."""
 EXACT = ("machine_code", "ptx_", "bound_does_not_rise", "loops_of_scrypt", "what_only_a_gpu_compiles")
+
+
+def pytest_configure() -> None:
+    """Take back SIGINT and SIGHUP where ``nohup`` or a script's ``&`` had them ignored: our children inherit that."""
+    if threading.current_thread() is threading.main_thread():
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def nvrtc_version() -> str | None:
