@@ -111,6 +111,17 @@ def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, t
     return sizes
 
 
+FILLED = ("x", "keys", "values")
+"""Buffers that are read before anything writes them."""
+
+
+def filled_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, phase: str) -> int:
+    """Bytes of a block before :meth:`Block.prepare`: its weights, and the buffers that are filled."""
+    buffers = buffer_shapes(shape, batch, seq, phase)
+    sizes = [*weight_shapes(shape).values(), *(buffers[name] for name in FILLED if name in buffers)]
+    return sum(math.prod(size) for size in sizes) * dtype.bytes
+
+
 def memory_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, phase: str) -> int:
     """Bytes of one block's weights and buffers, what attention returns included."""
     rows = batch * (seq if phase == "prefill" else 1)
@@ -172,16 +183,13 @@ class Block:
         place = device.torch_name
         self.weights = make_weights(shape, dtype, place, values)
         self.buffers = {
-            name: torch.empty(size, dtype=dtype.torch, device=place)
+            name: values.fill(torch.empty(size, dtype=dtype.torch, device=place))
             for name, size in buffer_shapes(shape, batch, seq, phase).items()
+            if name in FILLED
         }
-        for name in ("x", "keys", "values"):
-            if name in self.buffers:
-                values.fill(self.buffers[name])
         positions = torch.arange(seq, device=place) if phase == "prefill" else torch.tensor([seq - 1], device=place)
         self.cos, self.sin = rope_tables(shape, positions, dtype)
         self._norm_scratch = torch.empty(self.buffers["x"].shape[0], 1, device=place)
-        self._set_views()
         self.attended: Any = None
         self.counts: list[int] = []
         """Tokens of each expert, learnt by :meth:`prepare`."""
@@ -205,9 +213,15 @@ class Block:
             self._newest = b["keys"][:, :, -1:], b["values"][:, :, -1:]
 
     def prepare(self) -> None:
-        """Run once with a turn through the host, to learn how many tokens each expert gets."""
+        """Make the buffers that are only written; then run once with a turn through the host, to learn how many
+        tokens each expert gets.
+        """
         import torch
 
+        for name, size in buffer_shapes(self.shape, self.batch, self.seq, self.phase).items():
+            if name not in FILLED:
+                self.buffers[name] = torch.empty(size, dtype=self.dtype.torch, device=self.device.torch_name)
+        self._set_views()
         if self.shape.experts > 1:
             self._until_router()
             ids = self.buffers["logits"].topk(self.shape.top_k, dim=-1).indices

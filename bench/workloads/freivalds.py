@@ -86,6 +86,8 @@ def project(weight: Any, seed: int, place: str) -> Projection:
         norms[first:last] = torch.linalg.vector_norm(part, dim=(1, 2))
         signed = signs[first * GROUP : last * GROUP].to(exact).view(-1, 1, GROUP)
         sums[first:last] = torch.bmm(signed, part).squeeze(1)
+        # Else it would live beside the next.
+        del part, signed
     return Projection(signs, sums, norms, n)
 
 
@@ -126,4 +128,6 @@ def excess(x: Any, c: Any, projection: Projection, dtype: Dtype) -> float:
         largest = float(ratio.max())
         if not largest <= worst:
             worst = largest if largest == largest else float("inf")  # noqa: PLR0124 - NaN is unlike itself
+        # Else they would live beside the next rows'.
+        del rows, c_rows, wanted, got, c_norms, bound, residual, ratio
     return worst

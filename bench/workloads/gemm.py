@@ -135,9 +135,10 @@ def layout_of(
         lm_vocab,
         copies,
         lm_slices,
-        memory_bytes=copies * (weights + inputs + outputs)
+        # Outputs come once all else is filled and the pool of values is gone.
+        memory_bytes=copies * (weights + inputs)
         + lm_weights
-        + max(projections + scratch, torch_device.Values.pool_bytes(dtype.bytes)),
+        + max(copies * outputs + projections + scratch, torch_device.Values.pool_bytes(dtype.bytes)),
         bytes_per_quantum=inputs + outputs + sum(e.experts * e.n * e.k * dtype.bytes for e, _ in products),
         flops_per_quantum=sum(2 * e.experts * rows * e.n * e.k for e, rows in products),
     )
@@ -187,8 +188,11 @@ class GemmJob:
             options=torch_device.settings(self._device, variant.options.get("inputs", "normal")) + note,
         )
 
-    def _allocate(self, inputs: str, seed: int) -> list[list[Call]]:
-        """Fill every buffer; one list of calls per turn, each turn on other memory where there are copies."""
+    def _fill(self, inputs: str, seed: int) -> tuple[list[list[tuple[str, Any, Any, int]]], Any]:
+        """Name, activations, weight and width of each product, by copy; and the LM head, if it is run in slices.
+
+        The pool of values, as large as a small job, is gone on return: outputs are made after that.
+        """
         import torch
 
         values = torch_device.Values(self._device, inputs, seed)
@@ -206,17 +210,28 @@ class GemmJob:
         if self._plan.lm_vocab:
             width = self._plan.products[-1][0].k
             head = filled(self._plan.lm_vocab, width, weight_scale(width))
-        copies: list[list[Call]] = []
+        copies = []
         for _ in range(self._plan.copies):
-            calls = []
+            products = []
             for product, rows in self._plan.products:
                 for _ in range(product.experts):
                     x = filled(rows, product.k, 1.0)
                     sliced = product.name == "lm_head" and head is not None
                     weight = head if sliced else filled(product.n, product.k, weight_scale(product.k))
-                    out = torch.empty(rows, product.n, dtype=self._dtype.out_torch, device=self._place)
-                    calls.append(Call(product.name, x, weight, weight.t(), out))
-            copies.append(calls)
+                    products.append((product.name, x, weight, product.n))
+            copies.append(products)
+        return copies, head
+
+    def _allocate(self, inputs: str, seed: int) -> list[list[Call]]:
+        """Fill every buffer; one list of calls per turn, each turn on other memory where there are copies."""
+        import torch
+
+        filled, head = self._fill(inputs, seed)
+
+        def empty(rows: int, columns: int) -> Any:
+            return torch.empty(rows, columns, dtype=self._dtype.out_torch, device=self._place)
+
+        copies = [[Call(name, x, w, w.t(), empty(len(x), n)) for name, x, w, n in products] for products in filled]
         turns = []
         for turn in range(math.lcm(self._plan.copies, self._plan.lm_slices)):
             calls = list(copies[turn % self._plan.copies])

@@ -53,11 +53,12 @@ def memory_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, c
     sizes = [(rows * p.top_k // p.experts, p.n, p.k) for p in shape.products() if p.name != "lm_head"]
     scratch = max(freivalds.workspace_bytes(*size, dtype.bytes) for size in sizes)
     projections = copies * block.projection_bytes(shape)
+    before = copies * block.filled_bytes(shape, dtype, batch, seq, phase)
     if device.kind in GRAPH_KINDS:
-        return filled + max(copies * expanded + projections + scratch, pool)
+        return max(before + pool, filled + copies * expanded + projections + scratch)
     # What attention returned the time before is dropped only once it has returned anew.
     running = expanded + rows * shape.attention_width * dtype.bytes
-    return filled + max(projections + max(running, scratch), pool)
+    return max(before + pool, filled + projections + max(running, scratch))
 
 
 def least_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, experts_used: int) -> int:

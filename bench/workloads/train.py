@@ -15,8 +15,9 @@ from bench.workloads.block import make_weights, rope_tables, weight_shapes
 from bench.workloads.numerics import Dtype
 from bench.workloads.shapes import Shape
 
-SCORE_COPIES = 6
-"""Float64 matrices of [seq, seq] that live at once when one head's attention is taken backwards."""
+SCORE_COPIES, ROW_COPIES = 3, 5
+"""Float64 matrices that live at once when one head's attention is taken backwards: of [seq, seq], and of one group's
+queries, keys and values."""
 
 
 def memory_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
@@ -61,7 +62,9 @@ def checking_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int) -> int:
     sizes = [(rows * p.top_k // p.experts, p.n, p.k) for p in shape.products() if p.name != "lm_head"]
     sizes += [(r, k, n) for r, n, k in sizes] + [(n, k, r) for r, n, k in sizes]
     products = [freivalds.workspace_bytes(*s, dtype.bytes) + freivalds.projection_bytes(*s[1:]) for s in sizes]
-    return max(*products, SCORE_COPIES * 8 * seq * seq)
+    group_width = (shape.heads // shape.kv_heads + 2) * shape.head_dim
+    # The mask has a byte for each score.
+    return max(*products, (8 * SCORE_COPIES + 1) * seq * seq + 8 * ROW_COPIES * seq * group_width)
 
 
 def _linear_class() -> Any:
