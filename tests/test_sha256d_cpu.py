@@ -238,3 +238,20 @@ def test_arm_code_under_qemu(arm_program, index, isa):
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found = sorted(int(line) for line in done.stdout.split())
         assert found == reference_scan(proof.sha256d, header, bits, first, count), isa
+
+
+def test_a_cold_first_scan_does_not_end_a_trial(monkeypatch):
+    """A thread's first scan pays for fresh memory; the fastest code must not be dropped for that."""
+    seen: dict[str, int] = {}
+
+    def trial(_self, isa: str, _pool, _threads: int) -> float:
+        seen[isa] = seen.get(isa, 0) + 1
+        if isa == "fast":
+            return 1.0 if seen[isa] == 1 else 30.0
+        return 18.0
+
+    monkeypatch.setattr(cpu_scan.HostScan, "self_test", lambda _self, _isa: None)
+    monkeypatch.setattr(cpu_scan.HostScan, "_trial", trial)
+    assert sha256d_cpu.host_scan()._fastest(["fast", "slow"], 2) == "fast"
+    seen.clear()
+    assert sha256d_cpu.host_scan()._fastest(["slow", "fast"], 2) == "fast"
