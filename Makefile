@@ -53,7 +53,7 @@ report: setup ## one self-contained page from the CSVs under results/ (or CSV='a
 	@$(BITWATT) report $(CSV) -o $(OUT)/report.html $(ARGS)
 
 sass: setup-dev ## clocks per hash that the CUDA kernels' machine code allows, for every architecture
-	$(BIN)/python -m bench.sass $(ARGS)
+	$(BIN)/python -m bench.workloads.hashing.sass $(ARGS)
 
 results: setup ## write results/README.md anew from the CSVs there
 	$(BITWATT) results readme results

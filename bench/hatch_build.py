@@ -20,12 +20,12 @@ class NativeLibraryHook(BuildHookInterface[Any]):
         root = Path(self.root)
         sys.path.insert(0, self.root)
         try:
-            from bench import kernels_io
             from bench.model import BenchError
+            from bench.workloads.hashing import kernels
         finally:
             sys.path.remove(self.root)
         try:
-            library = kernels_io.ensure_library()
+            library = kernels.ensure_library()
         except BenchError as error:
             raise SystemExit(f"bitwatt: {error}") from error
         build_data["pure_python"] = False

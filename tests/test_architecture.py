@@ -13,35 +13,20 @@ ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 
 ALLOWED: dict[str, set[str]] = {
-    # room → rooms it may import besides itself
+    # package → packages it may import besides itself
     "model": set(),
-    "devices": {"model"},
-    "kernels_io": {"model"},
-    "proof": {"model"},
-    "peaks": {"model"},
-    "workloads": {"model", "kernels_io", "proof", "peaks"},
-    "energy": {"model"},
-    "meters": {"model"},
-    "runner": {"model", "energy"},
-    "environment": {"model", "runner"},
-    "store": {"model"},
-    "recompute": {"model", "energy", "store"},
-    "lines": {"model"},
-    "compare": {"model", "lines"},
-    "gate": {"model", "compare", "lines"},
-    "published": {"model", "compare"},
-    "economics": {"model", "compare", "lines"},
-    "render": {"model", "units", "store", "sweep", "compare", "lines", "gate", "economics"},
-    "results": {"model", "store", "render", "compare", "lines", "published"},
-    "report": {"model", "units", "compare", "lines", "published", "economics"},
-    "sweep": {"model"},
-    "sass": {"model", "kernels_io"},
-    "progress": {"model", "units"},
-    "units": set(),
-    "hatch_build": {"model", "kernels_io"},
-    "session": {"model", "runner", "store", "workloads"},
-    "verify": {"model", "proof", "recompute", "store"},
+    "data": {"model"},
+    "storage": {"model", "data"},
+    "workloads": {"model", "data"},
+    "power": {"model", "data"},
+    "analysis": {"model", "data"},
+    "measure": {"model", "data", "storage", "workloads", "power", "analysis"},
+    "audit": {"model", "data", "storage", "power", "workloads", "analysis", "output"},
+    "output": {"model", "data", "storage", "analysis"},
+    "report": {"model", "data", "storage", "analysis", "output"},
+    "hatch_build": {"model", "workloads"},
 }
+ANYTHING = {"cli", "__init__"}
 HEAVY = ("torch", "cupy", "pandas", "scipy", "plotly", "pynvml", "numpy", "ray")
 
 
@@ -63,7 +48,7 @@ def our_imports(source: str) -> set[str]:
 
 
 def trespasses(path_room: str, source: str) -> set[str]:
-    if path_room in ("cli", "__init__", "__main__"):
+    if path_room in ANYTHING:
         return set()
     return our_imports(source) - ALLOWED[path_room] - {path_room}
 
@@ -74,9 +59,9 @@ def test_every_room_imports_only_what_the_map_allows(path):
 
 
 def test_the_rule_itself_rejects_a_trespass():
-    assert trespasses("energy", "def f():\n    from bench.store import read\n") == {"store"}
-    assert trespasses("model", "import bench.energy") == {"energy"}
-    assert trespasses("compare", "from bench import runner") == {"runner"}
+    assert trespasses("power", "def f():\n    from bench.storage.store import read\n") == {"storage"}
+    assert trespasses("model", "import bench.power.energy") == {"power"}
+    assert trespasses("analysis", "from bench import runner") == {"runner"}
 
 
 def test_kernels_holds_no_python():
@@ -95,7 +80,7 @@ def test_hashlib_is_used_nowhere():
 def test_help_loads_nothing_heavy(arguments):
     code = (
         "import sys\n"
-        "from bench.cli import app\n"
+        "from bench.cli.app import app\n"
         f"try: app({arguments!r})\n"
         "except SystemExit as stop: assert not stop.code, stop.code\n"
         f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"

@@ -9,7 +9,7 @@
     report.png(Path("page.html"), Path("pictures"))               # each plot as a picture, through a browser
 
 The page is drawn in the reader's browser by Plotly, which is carried inside it. Every figure on it is
-:mod:`bench.compare`'s; published figures are grey, labelled, and in no statistic. A content security policy in the
+``bench.analysis``'s; published figures are grey, labelled, and in no statistic. A content security policy in the
 page forbids every request, and all text from results is escaped when it is written (:mod:`bench.report.markup`).
 """
 
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
-from bench.compare import Result, compare
-from bench.economics import Outlook
+from bench.analysis.compare import Result, compare
+from bench.analysis.economics import Outlook
 from bench.model import BenchError
 from bench.report import figures, money, page, words
 from bench.report.entries import Entry, collect
@@ -53,10 +53,10 @@ def render(
     """The whole page.
 
     Args:
-        frame: rows as :func:`bench.store.read` gives them, all columns.
-        result: what :func:`bench.compare.compare` found in the same rows, published figures laid or not.
-        sidecars: as :func:`bench.store.read_sidecar` gives them; matched to rows by the CSV beside them.
-        outlook: what :func:`bench.economics.evaluate` found for the same rows; None: no money on the page.
+        frame: rows as :func:`bench.storage.store.read` gives them, all columns.
+        result: what :func:`bench.analysis.compare.compare` found in the same rows, published figures laid or not.
+        sidecars: as :func:`bench.storage.store.read_sidecar` gives them; matched to rows by the CSV beside them.
+        outlook: what :func:`bench.analysis.economics.evaluate` found for the same rows; None: no money on the page.
         title: the page's heading.
 
     Raises:

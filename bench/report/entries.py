@@ -1,6 +1,6 @@
 """What the page shows of each line: compare's figures by metric, and what the rows say beside them. Pure.
 
-No statistic is made here: values and intervals are those of :mod:`bench.compare`. Beside them stand plain means of
+No statistic is made here: values and intervals are ``bench.analysis``'s. Beside them stand plain means of
 columns that have none (MFU, arithmetic intensity) and the sensors' own uncertainty as the rows state it.
 """
 
@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.compare import Result
+from bench.analysis.compare import Result
 from bench.model import Comparison
+from bench.output.format import figures, symbol
 from bench.report.markup import NOTHING
-from bench.units import figures, symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ def _means(frame: pd.DataFrame, names: list[str]) -> dict[tuple[Any, ...], dict[
 
 
 def _plain(value: Any) -> Any:
-    """A group's key as :mod:`bench.compare` writes it: missing is None, numpy's scalars are Python's."""
+    """A group's key as :mod:`bench.analysis.compare` writes it: missing is None, numpy's scalars are Python's."""
     import pandas as pd
 
     if value is None or pd.isna(value):

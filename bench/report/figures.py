@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.model import Comparison
+from bench.output.format import figures
 from bench.report.entries import Entry, best, interval_text, scale
 from bench.report.markup import label
-from bench.units import figures
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x", "pentagon", "hexagon", "triangle-down")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")

@@ -1,4 +1,4 @@
-"""The money section: what :mod:`bench.economics` finds, and what the page's sliders start from. Pure.
+"""The money section: what :mod:`bench.analysis.economics` finds, and what the page's sliders start from. Pure.
 
 The page recomputes with a port of the formulas of ``bench/economics.py`` (``page.js``, under "money"); a test in
 Chromium holds the two together. Every cell that the sliders change is filled here first.
@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from bench import economics
-from bench.economics import BREAK_EVENS, Inputs, Outlook, Price, Range, Side
+from bench.analysis import economics
+from bench.analysis.economics import BREAK_EVENS, Inputs, Outlook, Price, Range, Side
+from bench.output.format import figures
 from bench.report.figures import Figure, View, axis
 from bench.report.markup import NOTHING, Html, el, join, label, table
 from bench.report.page import details, figure, note
-from bench.units import figures
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
     "electricity": ("Electricity price", "USD/kWh"),

@@ -8,14 +8,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.compare import Result
+from bench.analysis.compare import Result
 from bench.model import Record
+from bench.output.format import figures, scaled
 from bench.report.entries import Entry, interval_text, task_label, unit_text
 from bench.report.figures import GLYPHS, Figure
 from bench.report.markup import NOTHING, Html, el, join, table
 from bench.report.timeline import Run, medians
 from bench.report.words import Tile
-from bench.units import figures, scaled
 
 if TYPE_CHECKING:
     import pandas as pd

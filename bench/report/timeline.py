@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SIDECAR_SUFFIX = ".samples.jsonl"
 
 INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
-"""Reasons that invalidate a window; the same set as ``bench.energy.INVALIDATING`` (a test holds them together)."""
+"""Reasons that invalidate a window; the same set as ``energy.INVALIDATING`` (a test holds them together)."""
 
 _MEANING: Mapping[str, str] = {
     "sw_power_cap": "power cap",
@@ -60,7 +60,7 @@ class _IdleNote(Protocol):
 
 
 class Sidecar(Protocol):
-    """What is used of :class:`bench.store.Sidecar`."""
+    """What is used of :class:`bench.storage.store.Sidecar`."""
 
     @property
     def path(self) -> Path: ...

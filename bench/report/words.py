@@ -1,4 +1,4 @@
-"""What the CSVs say, in plain words and in one tile per card. Pure; verdicts are :mod:`bench.compare`'s."""
+"""What the CSVs say, in plain words and in one tile per card. Pure; verdicts are :mod:`bench.analysis.compare`'s."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.compare import Result
+from bench.analysis.compare import Result
 from bench.model import Comparison
+from bench.output.format import figures
 from bench.report.entries import Entry, best, interval_text
 from bench.report.figures import GLYPHS, tasks
 from bench.report.markup import NOTHING
-from bench.units import figures
 
 if TYPE_CHECKING:
     import pandas as pd

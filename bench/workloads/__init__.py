@@ -19,9 +19,9 @@ from typing import Any, Protocol, cast
 from bench.model import BenchError, Device, Job, Variant
 
 MODULES: Mapping[str, str] = {
-    "sha256d": "bench.workloads.sha256d",
-    "scrypt": "bench.workloads.scrypt",
-    "transformer": "bench.workloads.transformer",
+    "sha256d": "bench.workloads.hashing.sha256d",
+    "scrypt": "bench.workloads.hashing.scrypt",
+    "transformer": "bench.workloads.transformer.plan",
 }
 """Workload name → module. Add a workload here."""
 

@@ -27,8 +27,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import kernels_io
-from bench.workloads import sha256d_cpu
+from bench.workloads.hashing import kernels, sha256d_cpu
 
 LANES = {"avx512": 16, "avx2": 8, "sse2": 4, "shani": 4, "shanivl": 4}
 PROCESSORS = {"avx2": ("znver3", "haswell", "icelake-server"), "avx512": ("icelake-server",)}
@@ -45,9 +44,9 @@ BROADCAST = re.compile(r"\{1to\d+\}")
 
 def assembly(isa: str, folder: Path) -> str:
     """gcc's assembly of one instruction set's unit, with the flags of the product."""
-    flags = [*kernels_io.COMMON_FLAGS, *kernels_io.IN_ORDER, *kernels_io.isa_flags(platform.machine())[isa]]
+    flags = [*kernels.COMMON_FLAGS, *kernels.IN_ORDER, *kernels.isa_flags(platform.machine())[isa]]
     made = folder / f"{isa}.s"
-    source = str(kernels_io.kernel_dir() / "sha256d_cpu.c")
+    source = str(kernels.kernel_dir() / "sha256d_cpu.c")
     define = f"-DBW_ISA_{isa.upper()}"
     subprocess.run(["gcc", *flags, define, "-masm=intel", "-S", "-o", str(made), source], check=True)
     return made.read_text()

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from bench.meters import open_meter
-from bench.meters.sampler import SampledMeter
 from bench.model import Device
+from bench.power import open_meter
+from bench.power.sampler import SampledMeter
 from tests.fakes.nvml.build import build
 from tests.fakes.nvml.truth import Card, Curve, write_script
 

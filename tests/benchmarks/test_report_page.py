@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench import compare, report, store
-from tests.factory import CARD_A, CARD_B, run, write
+from bench import report
+from bench.analysis import compare
+from bench.storage import store
+from tests.support.factory import CARD_A, CARD_B, run, write
 
 
 @pytest.mark.parametrize("repeats", [10, 2500])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.workloads import scrypt_cpu, sha256d_cpu
-from bench.workloads.cpu_scan import HostScan
+from bench.workloads.hashing import scrypt_cpu, sha256d_cpu
+from bench.workloads.hashing.cpu import HostScan
 
 CASES = [
     pytest.param(code, isa, nonces, id=f"{code.algorithm}-{isa}")

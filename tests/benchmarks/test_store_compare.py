@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from bench import store
-from tests import factory
+from bench.storage import store
+from tests.support import factory
 
 _SCRIPT = """
 import resource, sys
 from pathlib import Path
-from bench import compare, render, store
+from bench.analysis import compare
+from bench.output import tables as render
+from bench.storage import store
 frame = store.read([Path(sys.argv[1])], compare.COLUMNS)
 result = compare.compare(frame)
 render.comparison_csv(result)

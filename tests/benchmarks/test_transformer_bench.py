@@ -31,21 +31,21 @@ def lower_quartile(times: list[float]) -> float:
     return statistics.quantiles(times, n=4)[0]
 
 
-def compare(benchmark, job, bare, quanta):
+def compare(benchmark, job, bare, iterations):
     """Time the harness under the fixture, and the pair interleaved beside it."""
     assert job.verify().ok
-    bare(quanta)
+    bare(iterations)
     harness_s, bare_s = [], []
     end = time.perf_counter() + PAIR_S
     while time.perf_counter() < end or len(harness_s) < 8:
-        harness_s.append(seconds(lambda: job.launch(quanta)))
-        bare_s += [seconds(lambda: bare(quanta)), seconds(lambda: bare(quanta))]
-        harness_s.append(seconds(lambda: job.launch(quanta)))
-    benchmark.pedantic(job.launch, args=(quanta,), rounds=5, warmup_rounds=1)
+        harness_s.append(seconds(lambda: job.launch(iterations)))
+        bare_s += [seconds(lambda: bare(iterations)), seconds(lambda: bare(iterations))]
+        harness_s.append(seconds(lambda: job.launch(iterations)))
+    benchmark.pedantic(job.launch, args=(iterations,), rounds=5, warmup_rounds=1)
     benchmark.extra_info["harness_over_bare"] = lower_quartile(bare_s) / lower_quartile(harness_s)
     benchmark.extra_info["median_over_median"] = statistics.median(bare_s) / statistics.median(harness_s)
     benchmark.extra_info["pairs"] = len(bare_s)
-    benchmark.extra_info["tflops"] = job.facts.work_per_quantum * quanta / lower_quartile(harness_s) / 1e12
+    benchmark.extra_info["tflops"] = job.facts.work_per_iteration * iterations / lower_quartile(harness_s) / 1e12
     job.audit()
     job.close()
 
@@ -55,10 +55,10 @@ def build(phase, shape, dtype, batch, seq):
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype", "seq", "quanta"),
+    ("shape", "dtype", "seq", "iterations"),
     [("tiny", "fp32", 256, 2), ("tiny", "bf16", 256, 4), ("llama3-8b", "bf16", 128, 1)],
 )
-def test_gemm(benchmark, shape, dtype, seq, quanta):
+def test_gemm(benchmark, shape, dtype, seq, iterations):
     job = build("gemm", shape, dtype, 1, seq)
     turns = [[(call.x, call.weight.t(), call.out) for call in calls] for calls in job._turns]
 
@@ -67,7 +67,7 @@ def test_gemm(benchmark, shape, dtype, seq, quanta):
             for x, weight_t, out in turns[turn % len(turns)]:
                 torch.mm(x, weight_t, out=out)
 
-    compare(benchmark, job, bare, quanta)
+    compare(benchmark, job, bare, iterations)
 
 
 def bare_norm(x, weight, scratch, out):
@@ -120,7 +120,7 @@ def bare_block(blocks, decode):
 
 
 @pytest.mark.parametrize(
-    ("phase", "shape", "dtype", "batch", "seq", "quanta"),
+    ("phase", "shape", "dtype", "batch", "seq", "iterations"),
     [
         ("prefill", "tiny", "fp32", 1, 256, 2),
         ("prefill", "llama3-8b", "bf16", 1, 128, 1),
@@ -128,9 +128,9 @@ def bare_block(blocks, decode):
         ("decode", "llama3-8b", "bf16", 1, 1024, 2),
     ],
 )
-def test_block(benchmark, phase, shape, dtype, batch, seq, quanta):
+def test_block(benchmark, phase, shape, dtype, batch, seq, iterations):
     job = build(phase, shape, dtype, batch, seq)
-    compare(benchmark, job, bare_block(job._blocks, phase == "decode"), quanta)
+    compare(benchmark, job, bare_block(job._blocks, phase == "decode"), iterations)
 
 
 class Product(torch.autograd.Function):

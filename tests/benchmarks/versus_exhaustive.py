@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.model import Device
-from bench.workloads import mamf, numerics
-from bench.workloads.mamf import Bench, Point
+from bench.workloads.transformer import dtypes, mamf
+from bench.workloads.transformer.mamf import Bench, Point
 
 CPU = Device("cpu", 0, "cpu")
 TOP = 12
@@ -74,7 +74,7 @@ def compare(name: str, budget_s: float, passes: int, rounds: int, lock: Path | N
     won = mamf.parse(variant.shape or "")
     timed = len({trial.point for trial in table})
     print(f"{name}: the search took {took:.0f} s, timed {timed} of {len(list(grid.points()))} shapes, found {won}")
-    bench = Bench(CPU, numerics.lookup(name), grid)
+    bench = Bench(CPU, dtypes.lookup(name), grid)
     start = time.monotonic()
     ranked = exhaustive(bench, grid, passes, lock)
     took = time.monotonic() - start

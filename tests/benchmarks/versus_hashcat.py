@@ -20,7 +20,7 @@ import sys
 import time
 
 from bench.model import Device, Variant
-from bench.workloads import sha256d
+from bench.workloads.hashing import sha256d
 
 # Nothing hashes to this, so the whole mask is tried.
 TARGET = "f" * 64
@@ -61,17 +61,17 @@ def our_rate_mhs(isa: str | None, seconds: float, clock) -> tuple[float, str]:
     before = job.verify()
     if not before.ok:
         raise SystemExit(f"not verified: {before.reasons}")
-    quanta, started = 0, clock()
+    iterations, started = 0, clock()
     while clock() - started < seconds:
         job.launch(8)
         job.sync()
-        quanta += 8
+        iterations += 8
     elapsed = clock() - started
     after = job.audit()
     job.close()
     if not after.ok:
         raise SystemExit(f"audit failed: {after.reasons}")
-    return quanta * job.facts.work_per_quantum / elapsed / 1e6, job.facts.implementation
+    return iterations * job.facts.work_per_iteration / elapsed / 1e6, job.facts.implementation
 
 
 def main() -> int:

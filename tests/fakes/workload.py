@@ -1,6 +1,6 @@
 """A workload of known rate: stands in for hardware, so that the way from command line to CSV can be asserted.
 
-A quantum is 1 ms of sleep and 1e6 hashes. What goes wrong is said through ``FAKE_FAULT`` in the environment:
+An iteration is 1 ms of sleep and 1e6 hashes. What goes wrong is said through ``FAKE_FAULT`` in the environment:
 ``verify``, ``audit``, ``build``, ``skip``, ``device`` (fails in the third window) or ``crash`` (a bug of ours).
 """
 
@@ -37,9 +37,9 @@ class FakeJob:
         self.facts = Facts(
             implementation="fake-1",
             work_unit="hash",
-            work_per_quantum=WORK_PER_QUANTUM,
-            tokens_per_quantum=2.0,
-            bytes_per_quantum=1e3,
+            work_per_iteration=WORK_PER_QUANTUM,
+            tokens_per_iteration=2.0,
+            bytes_per_iteration=1e3,
             peak_work_per_s=2e9,
             peak_bytes_per_s=1e7,
             peak_source="made up",
@@ -56,10 +56,10 @@ class FakeJob:
         wrong = self.fault == "verify" and self.variant.shape != "good"
         return Audit(ok=not wrong, reasons=("the sum is off by one",) if wrong else ())
 
-    def launch(self, quanta: int) -> None:
-        assert quanta >= 1
-        self.launched += quanta
-        self.pending_s += quanta * QUANTUM_S
+    def launch(self, iterations: int) -> None:
+        assert iterations >= 1
+        self.launched += iterations
+        self.pending_s += iterations * QUANTUM_S
 
     def sync(self) -> None:
         pending, self.pending_s = self.pending_s, 0.0

@@ -1,0 +1,1 @@
+"""Pure analysis of result rows: groups, comparisons, gates, published figures, frontiers and money."""

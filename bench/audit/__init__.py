@@ -1,0 +1,1 @@
+"""Judges results on disk again: shares, joules, and what may join the collection."""

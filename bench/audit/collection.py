@@ -1,0 +1,170 @@
+"""The collection under ``results/``: may this CSV join it and under what name; and the README that lists what is there.
+
+    found = results.check(Path("results/2026….csv"))         # BenchError says why not; found.name is its name there
+    text = results.readme(Path("results"))                   # the README with its table made anew
+
+Contributed CSVs and their sidecars live in ``results/cards/``, so that a local run in ``results/`` is never listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.analysis import compare, published
+from bench.analysis.groups import label
+from bench.model import EXIT_INVALID, BenchError, Record
+from bench.output import tables as render
+from bench.storage import store
+
+CARDS = "cards"
+BEGIN, END = "<!-- table: made by `make results`, do not edit -->", "<!-- end of table -->"
+LEAST_REPEATS = 3
+LEAST_WINDOW_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A CSV that may join. ``notes``: what a reader of it should know, none of which keeps it out."""
+
+    name: str
+    rows: int
+    notes: tuple[str, ...]
+
+
+def check(path: Path) -> Check:
+    """Whether a CSV may join the collection, and the name it gets there.
+
+    It must be of one real device, in standard mode (30 s windows), with its sidecar, every row verified, at least one
+    line valid, and at least three valid windows of each line that has any.
+
+    Raises:
+        BenchError: it may not, and why; exit code 3 where the measurement is at fault.
+    """
+    records = store.read_records(path)
+    devices = {(record.device_name, record.device_uuid) for record in records}
+    if len(devices) > 1:
+        raise BenchError(f"{path} holds {len(devices)} devices", "contribute one file for each")
+    first = records[0]
+    if first.device_name.startswith("Example "):
+        raise BenchError(
+            f"{path} is of a made-up device, {first.device_name!r}", "measure a real one with `make bench`"
+        )
+    modes = sorted({record.mode for record in records} - {"standard"})
+    if modes:
+        raise BenchError(f"{path} has rows in {' and '.join(modes)} mode", "measure in standard mode: `make bench`")
+    beside = store.sidecar_path(path)
+    if not beside.exists():
+        raise BenchError(f"{path} has no sidecar", f"put {beside.name} beside it; it holds the proof of the work")
+    told = {note.row for note in store.read_sidecar(beside).windows}
+    bare = [number for number in range(1, len(records) + 1) if number not in told]
+    if bare:
+        raise BenchError(
+            f"{path}, line {bare[0] + 1}: its window is not in the sidecar", "contribute a run as it was written"
+        )
+    if any(record.energy_method == "assumed" for record in records):
+        raise BenchError(f"{path} holds assumed watts", "measure with a sensor, or without watts")
+    short = [number for number, record in enumerate(records, 2) if record.window_s < LEAST_WINDOW_S]
+    if short:
+        raise BenchError(
+            f"{path}, line {short[0]}: a window of under {LEAST_WINDOW_S:g} s", "measure without --window: `make bench`"
+        )
+    wrong = [number for number, record in enumerate(records, 2) if not record.verified]
+    if wrong:
+        raise BenchError(
+            f"{path}, line {wrong[0]}: the work was not verified",
+            "find out why before contributing it",
+            exit_code=EXIT_INVALID,
+        )
+    _enough(path, records)
+    return Check(_name(records), len(records), tuple(_notes(records)))
+
+
+def _enough(path: Path, records: Sequence[Record]) -> None:
+    result = compare.compare(store.to_frame(records, str(path)), metrics=["rate_per_s"])
+    good = [line for line in result.comparisons if line.repeats]
+    if not good:
+        raise BenchError(
+            f"{path} has no valid row", "see its invalid_reasons and measure again", exit_code=EXIT_INVALID
+        )
+    few = [line for line in good if line.repeats < LEAST_REPEATS]
+    if few:
+        raise BenchError(
+            f"{path}: {label(few[0].key)} has {few[0].repeats} valid window{'s' if few[0].repeats > 1 else ''}",
+            f"measure with --repeats {LEAST_REPEATS} or more",
+        )
+
+
+def _name(records: Sequence[Record]) -> str:
+    """``nvidia-h100-80gb-hbm3-700w-580.65-20260101.csv``: the card, its limit, its driver, the day."""
+    first = records[0]
+    limits = {record.power_limit_w for record in records if record.power_limit_w is not None}
+    limit = f"{limits.pop():.0f}w" if len(limits) == 1 else "limits" if limits else None
+    day = min(record.started_utc for record in records)[:10].replace("-", "")
+    parts = [first.device_name, limit, first.driver, day]
+    return "-".join(_slug(part) for part in parts if part) + ".csv"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    first = records[0]
+    notes = []
+    if first.host is not None:
+        notes.append(f"the file names the host {first.host!r}; run with --host-label to choose another name")
+    if first.device_uuid is not None:
+        notes.append("the file names the card's UUID")
+    if any(record.dirty for record in records):
+        notes.append("the checkout had uncommitted changes")
+    unread = sum(record.energy_j is None and record.valid for record in records)
+    if unread:
+        notes.append(f"{unread} rows have no watts")
+    if any(record.energy_method == "assumed" for record in records):
+        notes.append("watts are assumed, not measured")
+    shared = max((record.co_tenants or 0 for record in records), default=0)
+    if shared:
+        notes.append(f"{shared} other process{'es' if shared > 1 else ''} had a context on the card")
+    return notes + [note for note in render.row_notes(records) if note not in notes]
+
+
+def table(folder: Path) -> str:
+    """What is in ``folder/cards`` as Markdown, and what is published in ``folder/reference``.
+
+    Raises:
+        BenchError: a CSV there cannot be read.
+    """
+    paths = sorted((folder / CARDS).glob("*.csv"))
+    if paths:
+        result = compare.compare(store.read(paths, compare.COLUMNS))
+        body = render.comparison_grid(result, ratios=False).markdown()
+        body += "\nIntervals (±) are 95%, from the repeats alone; the sensor's own error comes on top.\n"
+        if result.invalid:
+            body += f"\n{len(result.invalid)} invalid rows are in the files and in no figure.\n"
+    else:
+        body = "No card has been contributed yet.\n"
+    figures = published.figures(folder / "reference" / "published.csv")
+    cards = dict.fromkeys(figure.card for figure in figures)
+    listed = f"{len(figures)} figures of {len(cards)} cards that others published ({', '.join(cards)})"
+    return f"{body}\n`reference/published.csv`: {listed}. They were not measured by this project.\n"
+
+
+def readme(folder: Path) -> str:
+    """``folder/README.md`` with its table made anew.
+
+    Raises:
+        BenchError: there is no README or it has lost the marks between which the table stands.
+    """
+    path = folder / "README.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"cannot read {path} ({(error.strerror or str(error)).lower()})", "restore it") from error
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchError(f"{path} has lost the marks of its table", f"put back the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{table(folder)}\n{END}{after}"

@@ -1,0 +1,160 @@
+"""Energy figures again from a sidecar alone, and whether its CSV agrees with them to the last digit."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from bench.model import BenchError, Energy, Record, Window
+from bench.power import energy
+from bench.storage import store
+
+Value = float | int | str | None
+
+COLUMNS = (
+    "energy_j",
+    "energy_method",
+    "energy_scope",
+    "energy_uncertainty_j",
+    "sensor_uncertainty_j",
+    "crosscheck_ratio",
+    "sample_count",
+    "samples_missing",
+    "power_mean_w",
+    "power_p95_w",
+    "idle_power_w",
+    "work_per_j",
+    "net_work_per_j",
+    "temperature_start_c",
+    "temperature_end_c",
+    "temperature_max_c",
+    "sm_clock_mhz_mean",
+    "mem_clock_mhz_mean",
+    "throttle_reasons",
+    "throttle_s",
+)
+"""Columns that follow from a sidecar alone. ``tokens_per_j`` follows from these and the row's own tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The energy figures of one row (1 stands at line 2 of the CSV)."""
+
+    row: int
+    columns: Mapping[str, Value]
+    invalid_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A cell of the CSV that its sidecar does not bear out."""
+
+    line: int
+    column: str
+    written: Value
+    recomputed: Value
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.column} is {_shown(self.written)}, the sidecar gives {_shown(self.recomputed)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputation:
+    """Every row of a sidecar; ``csv`` is None where no CSV stands beside it, and nothing could be compared."""
+
+    sidecar: Path
+    csv: Path | None
+    rows: tuple[Row, ...]
+    differences: tuple[Difference, ...]
+
+
+def recompute(path: Path) -> Recomputation:
+    """Recompute a sidecar, or the sidecar of a CSV.
+
+    Raises:
+        BenchError: there is no sidecar, it is damaged, or the CSV cannot be read.
+    """
+    if path.name.endswith(store.SIDECAR_SUFFIX):
+        sidecar_path = path
+        csv_path = path.with_name(path.name.removesuffix(store.SIDECAR_SUFFIX) + ".csv")
+    else:
+        sidecar_path, csv_path = store.sidecar_path(path), path
+    if not sidecar_path.is_file():
+        raise BenchError(f"{sidecar_path} is not there", "keep a result's CSV and its sidecar in one folder")
+    rows = figures(store.read_sidecar(sidecar_path))
+    if not csv_path.is_file():
+        return Recomputation(sidecar_path, None, rows, ())
+    return Recomputation(sidecar_path, csv_path, rows, differences(rows, store.read_records(csv_path)))
+
+
+def figures(sidecar: store.Sidecar) -> tuple[Row, ...]:
+    """The energy figures of every window in a sidecar that a sensor was noted for."""
+    idle_w: dict[int, list[float]] = {}
+    for idle in sidecar.idles:
+        sensor = sidecar.sensors[idle.sensor].sensor
+        watts, _ = energy.idle_power(idle.samples, idle.start_ns, idle.end_ns, sensor)
+        if watts is not None:
+            idle_w.setdefault(idle.sensor, []).append(watts)
+    rows = []
+    for note in sidecar.windows:
+        if note.sensor is None:
+            continue
+        joules = energy.measure(note.samples, note.window, sidecar.sensors[note.sensor].sensor)
+        baselines = idle_w.get(note.sensor)
+        idle_power_w = fmean(baselines) if baselines else None
+        rows.append(Row(note.row, _columns(joules, note.window, idle_power_w), joules.invalid_reasons))
+    return tuple(rows)
+
+
+def _columns(joules: Energy, window: Window, idle_power_w: float | None) -> dict[str, Value]:
+    found: dict[str, Value] = {
+        "energy_j": joules.joules,
+        "energy_method": joules.method,
+        "energy_scope": joules.scope,
+        "energy_uncertainty_j": joules.uncertainty_j,
+        "idle_power_w": idle_power_w,
+        "work_per_j": window.work / joules.joules if joules.joules else None,
+        "net_work_per_j": energy.net_work_per_j(window.work, joules, window.seconds, idle_power_w),
+        "throttle_reasons": ";".join(joules.throttle_reasons) or None,
+    }
+    return {name: found[name] if name in found else getattr(joules, name) for name in COLUMNS}
+
+
+def differences(rows: Sequence[Row], records: Sequence[Record]) -> tuple[Difference, ...]:
+    """Cells that are not exactly what the sidecar gives, and rows that only one of the two has."""
+    found = []
+    by_row = {row.row: row for row in rows}
+    for number, record in enumerate(records, start=1):
+        row = by_row.pop(number, None)
+        if row is None:
+            if record.energy_j is not None:
+                found.append(Difference(number + 1, "energy_j", record.energy_j, None))
+            continue
+        for name, value in row.columns.items():
+            written = getattr(record, name)
+            if written != value:
+                found.append(Difference(number + 1, name, written, value))
+        reasons = (record.invalid_reasons or "").split(";")
+        lacking = [reason for reason in row.invalid_reasons if reason.replace(";", ",") not in reasons]
+        found += [Difference(number + 1, "invalid_reasons", record.invalid_reasons, reason) for reason in lacking]
+    # a run that was killed between evidence and row leaves one window more than rows
+    by_row.pop(len(records) + 1, None)
+    found += [Difference(number + 1, "energy_j", None, by_row[number].columns["energy_j"]) for number in sorted(by_row)]
+    return tuple(found)
+
+
+def _shown(value: Value) -> str:
+    return "empty" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """The recomputed figures as CSV text: ``row``, then the energy columns by the names they have in a result."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["row", *COLUMNS])
+    writer.writerows([row.row, *(store.cell(row.columns[name]) for name in COLUMNS)] for row in rows)
+    return out.getvalue()

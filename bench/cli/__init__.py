@@ -1,0 +1,1 @@
+"""The command ``bitwatt``: wires the packages together; the only place that prints or exits."""

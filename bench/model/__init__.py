@@ -1,0 +1,38 @@
+"""The frozen types that cross the boundaries between packages. Imports nothing of ours."""
+
+from bench.model.comparison import Comparison
+from bench.model.device import Device
+from bench.model.errors import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, BenchError, Skip
+from bench.model.job import Audit, Facts, Job, Share, Variant
+from bench.model.power import DEVICE_LOST, CardState, Energy, Meter, ReferenceMeter, Sample, Sensor, Window
+from bench.model.record import METHOD_VERSION, SCHEMA_VERSION, Idle, Measurement, Record, Refusal
+
+__all__ = [
+    "DEVICE_LOST",
+    "EXIT_INVALID",
+    "EXIT_OK",
+    "EXIT_REGRESSION",
+    "EXIT_USAGE",
+    "METHOD_VERSION",
+    "SCHEMA_VERSION",
+    "Audit",
+    "BenchError",
+    "CardState",
+    "Comparison",
+    "Device",
+    "Energy",
+    "Facts",
+    "Idle",
+    "Job",
+    "Measurement",
+    "Meter",
+    "Record",
+    "ReferenceMeter",
+    "Refusal",
+    "Sample",
+    "Sensor",
+    "Share",
+    "Skip",
+    "Variant",
+    "Window",
+]

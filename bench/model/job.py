@@ -1,0 +1,108 @@
+"""What a workload offers the runner: a variant to measure, and the job that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One thing to measure: a workload and its setting. Missing means that the workload has no such knob."""
+
+    workload: str
+    phase: str | None = None
+    shape: str | None = None
+    dtype: str | None = None
+    batch: int | None = None
+    seq: int | None = None
+    """Tokens per sequence."""
+    product: str | None = None
+    """One matrix product of the set (``qkv``, ``o``, ``gate_up``, ``down``, ``lm_head``); None: the whole."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the workload alone understands (``isa``, ``inputs``, ``compile`` …)."""
+
+    @property
+    def label(self) -> str:
+        """One line for a progress bar or a message, for example ``transformer gemm llama3-8b bf16``."""
+        parts = [self.workload, self.phase, self.shape, self.product, self.dtype]
+        if self.batch is not None:
+            parts.append(f"b{self.batch}")
+        if self.seq is not None:
+            parts.append(f"s{self.seq}")
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a job is, fixed once it is built. An iteration is the smallest launch; work per iteration never varies."""
+
+    implementation: str
+    """What really runs, for example ``c-avx512``, ``cuda-v1``, ``torch-portable``, ``torch-2.13.0``."""
+    work_unit: str
+    """``hash`` or ``FLOP``."""
+    work_per_iteration: float
+    tokens_per_iteration: float | None = None
+    """Tokens of the whole model that an iteration stands for: tokens of one block ÷ layers (modelled)."""
+    bytes_per_iteration: float | None = None
+    """Least bytes that must cross device memory in an iteration (weights, activations, cache)."""
+    peak_work_per_s: float | None = None
+    """The device's own stated or derived peak in ``work_unit``/s; None when unknown, never infinite."""
+    peak_bytes_per_s: float | None = None
+    peak_source: str | None = None
+    native: bool = True
+    """False where the device emulates the type."""
+    precision: str | None = None
+    """Numeric flags that were set, for example ``tf32=on reduced_precision_reduction=off``."""
+    memory_bytes: int | None = None
+    """Device memory announced beforehand."""
+    options: str | None = None
+    """Further settings that must match for two rows to be compared, ``name=value`` joined by spaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One found nonce: the 80-byte header (nonce field included) whose SHA-256d meets the share target."""
+
+    header_hex: str
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Judgement of the work done since the last audit. ``ok`` is False where the output was wrong."""
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+    share_bits: int | None = None
+    """A share is a hash with at least this many leading zero bits (as Bitcoin writes the number)."""
+    shares_expected: float | None = None
+    shares_found: int | None = None
+    shares_p_value: float | None = None
+    """Two-sided Poisson probability of a count at least this far from the expected one."""
+    shares: tuple[Share, ...] = ()
+    details: Mapping[str, float] = field(default_factory=dict)
+    """Figures worth keeping in the sidecar, for example the Freivalds residual."""
+
+
+@runtime_checkable
+class Job(Protocol):
+    """Work that a runner can time. Built by a workload module's ``build``; owns device memory until ``close``."""
+
+    facts: Facts
+
+    def verify(self) -> Audit:
+        """Check the output against a reference. Nothing unverified is timed."""
+
+    def launch(self, iterations: int) -> None:
+        """Enqueue ``iterations`` ≥ 1 iterations; may return before they are done. Allocates nothing."""
+
+    def sync(self) -> None:
+        """Return once all that was launched is done. Raises :class:`BenchError` if the device failed."""
+
+    def audit(self) -> Audit:
+        """Judge what was launched since the last audit; called after a sync, outside every window."""
+
+    def close(self) -> None:
+        """Free what the job holds. Idempotent."""

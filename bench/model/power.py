@@ -1,0 +1,177 @@
+"""Power sources: what a sensor is, what it read, and the energy of a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """What a power source is and how far it can be trusted; fixed once it is opened and probed."""
+
+    source: str
+    """``nvml``, ``rapl``, ``amd``, ``mthreads``, ``command``, ``replay``, ``assumed`` or ``none``."""
+    scope: str | None
+    """What the watts cover: ``gpu``, ``module`` (CPU + GPU), ``package``, ``wall`` …; None with no sensor."""
+    sensor_id: str | None = None
+    """UUID or zone names, so that a CSV says which sensor was read."""
+    counter: bool = False
+    """Whether an energy counter exists."""
+    counter_period_s: float | None = None
+    """Measured update period of the counter."""
+    counter_resolution_j: float | None = None
+    power_field: str | None = None
+    """``instant``, ``average`` or ``usage`` for NVML; None without a power reading."""
+    power_period_s: float | None = None
+    """Measured update period of the power reading."""
+    averaging_s: float | None = None
+    """Length of the boxcar that the reading averages over; None when it is instantaneous or unknown."""
+    duty: float | None = None
+    """Share of each update period during which the sensor looks (0.25 on A100/H100)."""
+    gain_uncertainty: float | None = None
+    """Relative, 95%."""
+    offset_uncertainty_w: float | None = None
+    """Watts, 95%."""
+    uncertainty_source: str | None = None
+    reason: str | None = None
+    """Why there are no watts, and what to do, when there are none."""
+    note: str | None = None
+    """Something about the sensor that every window should carry as a warning."""
+    name: str | None = None
+    """Card or zone as its vendor names it."""
+    poll_s: float | None = None
+    """Interval at which the sampler polls."""
+    assumed_w: float | None = None
+    """The user's own figure (``--assume-watts``), with the source ``assumed``."""
+    calibration_gain: float = 1.0
+    calibration_offset_w: float = 0.0
+    """From a wattmeter of the user's: reading = gain × true watts + offset. Samples stay raw; energy is corrected."""
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds by which a held reading trails the power it tells of.
+
+        Half of what it averages over, half of the update period for which it is held, half of a poll.
+        """
+        period_s = self.power_period_s or 0.0
+        looked_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
+        return looked_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
+
+    @property
+    def settle_s(self) -> float:
+        """Seconds after a moment until the samples that tell of it have arrived."""
+        return max(self.lag_s, 1.5 * (self.counter_period_s or 0.0)) + 2 * (self.poll_s or 0.0)
+
+
+DEVICE_LOST = "device lost"
+"""Beginning of a sample's error after which no further reading can come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One poll of a sensor. A failed read is ``missing`` with its ``error``, never 0 W."""
+
+    t_ns: int
+    """Monotonic clock (CLOCK_MONOTONIC, shared by all processes), midway through the read."""
+    power_w: float | None = None
+    counter_j: float | None = None
+    temperature_c: float | None = None
+    sm_clock_mhz: float | None = None
+    mem_clock_mhz: float | None = None
+    throttle: tuple[str, ...] = ()
+    """Active clocks-event reasons by name, for example ``sw_power_cap``, ``hw_thermal``."""
+    missing: bool = False
+    error: str | None = None
+    throttle_ns: tuple[tuple[str, int], ...] = ()
+    """Cumulative nanoseconds per clocks-event reason since the driver was loaded, where the driver counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A timed stretch between two syncs, and the work that was done in it."""
+
+    start_ns: int
+    end_ns: int
+    launches: int
+    work: float
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy of one window with its uncertainty, or None with the reasons why."""
+
+    joules: float | None
+    method: str | None
+    """``counter``, ``integrated`` or ``assumed``."""
+    scope: str | None
+    uncertainty_j: float | None = None
+    """95% half-width from timing, ticks and sampling; falls with longer windows."""
+    sensor_uncertainty_j: float | None = None
+    """95% half-width from the sensor's own gain and offset; does not fall with repeats."""
+    crosscheck_ratio: float | None = None
+    """Counter joules ÷ integrated joules."""
+    sample_count: int | None = None
+    samples_missing: int | None = None
+    power_mean_w: float | None = None
+    power_p95_w: float | None = None
+    temperature_start_c: float | None = None
+    temperature_end_c: float | None = None
+    temperature_max_c: float | None = None
+    sm_clock_mhz_mean: float | None = None
+    mem_clock_mhz_mean: float | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    throttle_s: float | None = None
+    """Seconds in which a reason that invalidates (thermal, power brake) was active."""
+    warnings: tuple[str, ...] = ()
+    invalid_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """Settings of the card that decide its efficiency; all None where no vendor library tells."""
+
+    power_limit_w: float | None = None
+    default_power_limit_w: float | None = None
+    sm_clock_lock_mhz: float | None = None
+    mig: bool | None = None
+    ecc: bool | None = None
+    co_tenants: int | None = None
+    """Other processes with a context on the card."""
+
+
+class ReferenceMeter(Protocol):
+    """Another energy meter, laid beside ours in the same windows."""
+
+    def begin(self) -> None:
+        """Begin a window."""
+
+    def end(self) -> float:
+        """End it; its joules."""
+
+
+class Meter(Protocol):
+    """An opened power source. Sampling runs beside the workload and is not starved by it."""
+
+    sensor: Sensor
+
+    def card_state(self) -> CardState:
+        """Settings of the metered card as they are now."""
+
+    def start(self) -> None:
+        """Begin sampling; returns once the first sample has arrived, or raises :class:`BenchError`."""
+
+    def latest(self) -> Sample | None:
+        """The newest sample, for a progress bar. None before the first."""
+
+    def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
+        """Samples that tell of ``[start_ns, end_ns]``, oldest first, with at least one before and one after where
+        the sensor gave them. Waits for the one after for at most a few update periods.
+        """
+
+    def close(self) -> None:
+        """Stop sampling. Idempotent."""

@@ -1,0 +1,439 @@
+"""NVIDIA cards through NVML. Runs in the sampler's process only; nothing else imports nvidia-ml-py.
+
+What is used, and why, is in docs/method.md. Sources for numbers: nvml.h (field ids, reason bits, units).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pynvml
+
+from bench.data import DATA
+from bench.model import DEVICE_LOST, BenchError, CardState, Sensor
+from bench.power import probe
+from bench.power.probe import period_s, watch
+from bench.power.sampler import Reading
+
+PROBE_S = 0.6
+"""How long update periods are looked for: six updates of a 100 ms sensor."""
+CONDITIONS_NS = 220_000_000
+"""Temperature, clocks and clocks-event reasons are read every fourth poll of 60 ms: they cost more than the watts."""
+FIRST_READING_S = 0.2
+"""How long a first reading is tried for, since a single read may fail by chance."""
+COUNTER_STEP_J = 0.001
+AVERAGING_S = 1.0
+"""Length of NVML's averaged power reading [nvml.h]."""
+SENSOR_TABLE = DATA / "sensors.toml"
+
+REASONS = (
+    (0x1, "gpu_idle"),
+    (0x2, "application_clocks"),
+    (0x4, "sw_power_cap"),
+    (0x8, "hw_slowdown"),
+    (0x10, "sync_boost"),
+    (0x20, "sw_thermal"),
+    (0x40, "hw_thermal"),
+    (0x80, "hw_power_brake"),
+    (0x100, "display_clocks"),
+)
+"""Clocks-event reason bits and our names for them."""
+
+REASON_FIELDS = (
+    (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN, "sw_thermal"),
+    (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN, "hw_thermal"),
+    (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN, "hw_power_brake"),
+)
+"""Cumulative nanoseconds under each reason that invalidates."""
+
+TOGETHER = (
+    (pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_GPU),
+    (pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 0),
+)
+"""Field values that carry instant power and the energy counter."""
+TOGETHER_TYPES = (pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG)
+
+Conditions = tuple[float | None, float | None, float | None, tuple[str, ...], tuple[tuple[str, int], ...]]
+"""Temperature, SM and memory clock, active clocks-event reasons, cumulative nanoseconds of each that invalidates."""
+
+_LOST_CODES = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_GPU_NOT_FOUND, pynvml.NVML_ERROR_RESET_REQUIRED)
+_FINAL_CODES = (
+    *_LOST_CODES,
+    pynvml.NVML_ERROR_NO_PERMISSION,
+    pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    pynvml.NVML_ERROR_INVALID_ARGUMENT,
+)
+
+
+def _explain(error: pynvml.NVMLError) -> str:
+    return f"{DEVICE_LOST}: {error}" if error.value in _LOST_CODES else str(error)
+
+
+def _or_none(call: Callable[..., Any], *arguments: object) -> Any:
+    """What the driver answers, or None where it does not know. For settings and conditions, never for power."""
+    try:
+        return call(*arguments)
+    except pynvml.NVMLError:
+        return None
+
+
+def initialise() -> None:
+    """Start NVML. Raises :class:`BenchError` where that fails."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise BenchError(
+            f"NVML does not start ({error})",
+            "install or load the NVIDIA driver (nvidia-smi must work), or run with --meter none",
+        ) from None
+
+
+def _plain(uuid: str) -> str:
+    return uuid.lower().removeprefix("gpu-")
+
+
+def find(uuid: str | None, pci_bus_id: str | None, index: int | None) -> tuple[Any, str]:
+    """Find one card: gives its NVML handle and UUID. CUDA and NVML number cards differently, so the UUID decides.
+
+    Raises:
+        BenchError: it is a MIG slice, or no single card matches.
+    """
+    handles: dict[int, Any] = {}
+    uuids: dict[int, str] = {}
+    for number in range(pynvml.nvmlDeviceGetCount()):
+        # A card that is lost or forbidden to us says nothing of the others.
+        handle = _or_none(pynvml.nvmlDeviceGetHandleByIndex, number)
+        known = None if handle is None else _or_none(pynvml.nvmlDeviceGetUUID, handle)
+        if known is not None:
+            handles[number], uuids[number] = handle, str(known)
+    if uuid is not None and uuid.upper().startswith("MIG-"):
+        raise _slice_error(uuid)
+    if uuid is not None:
+        matches = [number for number, known in uuids.items() if _plain(known).startswith(_plain(uuid))]
+        if not matches and pci_bus_id is not None:
+            _refuse_slice(uuid, _or_none(pynvml.nvmlDeviceGetHandleByPciBusId, pci_bus_id))
+    elif pci_bus_id is not None:
+        handle = _or_none(pynvml.nvmlDeviceGetHandleByPciBusId, pci_bus_id)
+        found = None if handle is None else str(pynvml.nvmlDeviceGetUUID(handle))
+        matches = [number for number, known in uuids.items() if known == found]
+    elif index is not None:
+        matches = [index] if index in handles else []
+    else:
+        matches = list(handles) if len(handles) == 1 else []
+    if len(matches) != 1:
+        asked = uuid or pci_bus_id or (f"index {index}" if index is not None else "a card without UUID")
+        listing = ", ".join(f"{number}: {known}" for number, known in uuids.items()) or "none"
+        problem = "matches several NVML cards" if matches else "matches no NVML card"
+        raise BenchError(f"{asked} {problem} (there are {listing})", "name one of them with --meter nvml:<UUID>")
+    return handles[matches[0]], uuids[matches[0]]
+
+
+def _slice_error(uuid: str) -> BenchError:
+    return BenchError(
+        f"NVML reports no power for {uuid} (a MIG slice): board power belongs to no slice",
+        "turn MIG off and measure the whole card, or run with --meter none",
+    )
+
+
+def _refuse_slice(uuid: str, handle: Any) -> None:
+    """Torch prints a slice's UUID without its MIG- prefix: the card at its PCI address tells what it is.
+
+    Raises:
+        BenchError: that card is cut into slices.
+    """
+    modes = None if handle is None else _or_none(pynvml.nvmlDeviceGetMigMode, handle)
+    if modes is not None and modes[0]:
+        raise _slice_error(uuid)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One entry of data/sensors.toml: what was published about the sensor of a card family."""
+
+    family: str
+    source: str
+    match: tuple[str, ...] = ()
+    duty: float | None = None
+    period_s: float | None = None
+    usage_averages: bool = True
+    gain_uncertainty: float | None = None
+    offset_uncertainty_w: float | None = None
+
+
+def family_of(name: str) -> Family:
+    """The first entry of the sensor table whose words stand in the card's name; the last entry matches all."""
+    entries = tomllib.loads(SENSOR_TABLE.read_text(encoding="utf-8"))["family"]
+    words = name.upper().replace("-", " ").split()
+    for entry in entries:
+        family = Family(**{**entry, "match": tuple(entry.get("match", ()))})
+        if not family.match or any(word in words for word in family.match):
+            return family
+    raise BenchError(f"{SENSOR_TABLE.name} has no entry that matches every card", "reinstall bitwatt")
+
+
+class NvmlReader:
+    """One card, probed: which readings exist, in which scope, and how often they change.
+
+    Raises:
+        BenchError: the card has no readable power or energy, with why.
+    """
+
+    sensor: Sensor
+
+    def __init__(self, handle: Any, uuid: str) -> None:
+        self._handle = handle
+        self._uuid = uuid
+        self._name = str(pynvml.nvmlDeviceGetName(handle))
+        mig = _or_none(pynvml.nvmlDeviceGetMigMode, handle)
+        if mig is not None and mig[0]:
+            raise BenchError(
+                f"NVML reports no power for {self._name} (MIG is on): board power belongs to no slice",
+                "turn MIG off and measure the whole card, or run with --meter none",
+            )
+        self._problems: list[str] = []
+        self._power, self._field, self._scope = self._choose_power()
+        self._counter = self._works("energy counter", self._read_counter) and self._scope != "module"
+        if self._power is None and not self._counter:
+            raise BenchError(
+                f"NVML reports neither power nor energy for {self._name} ({'; '.join(self._problems)})",
+                "run as a user who may read the card's sensors, use another --meter, or run with --meter none",
+            )
+        self._together = self._find_together()
+        self._reason_fields = self._find_reason_fields()
+        self._reasons = (
+            pynvml.nvmlDeviceGetCurrentClocksEventReasons
+            if _or_none(pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle) is not None
+            else pynvml.nvmlDeviceGetCurrentClocksThrottleReasons
+        )
+        self._temperature = (
+            pynvml.nvmlDeviceGetTemperatureV
+            if _or_none(pynvml.nvmlDeviceGetTemperatureV, handle, pynvml.NVML_TEMPERATURE_GPU) is not None
+            else pynvml.nvmlDeviceGetTemperature
+        )
+        self.sensor = self._probe()
+        self._conditions: Conditions = (None, None, None, (), ())
+        self._conditions_due_ns = 0
+
+    # which readings exist ---------------------------------------------------------------------------------------------
+
+    def _read_field(self, field_id: int, scope: int) -> float:
+        value = pynvml.nvmlDeviceGetFieldValues(self._handle, [(field_id, scope)])[0]
+        if value.nvmlReturn != pynvml.NVML_SUCCESS:
+            raise pynvml.NVMLError(value.nvmlReturn)
+        return _number(value)
+
+    def _read_counter(self) -> float:
+        return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
+
+    def _find_together(self) -> Callable[[], tuple[float, float]] | None:
+        """Watts and joules in one call, where the driver has both among its field values; None where it has not.
+
+        Half of a poll's cost is nvidia-ml-py's making of arrays, so this one is made once and filled again.
+        """
+        if self._field != "instant" or self._scope != "gpu" or not self._counter:
+            return None
+        fields = (pynvml.c_nvmlFieldValue_t * len(TOGETHER))()
+        power, counter = fields
+        for field, (field_id, scope) in zip(fields, TOGETHER, strict=True):
+            field.fieldId, field.scopeId = field_id, scope
+        handle, count, pointer = self._handle, ctypes.c_int32(len(TOGETHER)), ctypes.byref(fields)
+        call = pynvml.nvmlLib.nvmlDeviceGetFieldValues
+
+        def read() -> tuple[float, float]:
+            code = call(handle, count, pointer) or power.nvmlReturn or counter.nvmlReturn
+            if code:
+                raise pynvml.NVMLError(code)
+            return power.value.uiVal / 1000, counter.value.ullVal / 1000
+
+        try:
+            before_j = self._read_counter()
+            power_w, counter_j = read()
+            if (power.valueType, counter.valueType) != TOGETHER_TYPES:
+                return None
+            # it must be the same counter, between two direct readings of it
+            return read if power_w > 0 and before_j <= counter_j <= self._read_counter() else None
+        except (pynvml.NVMLError, AttributeError):
+            return None
+
+    def _works(self, what: str, read: Callable[[], float]) -> bool:
+        """Whether a reading exists. One that may only have failed by chance is tried for a while."""
+        deadline_s = time.monotonic() + FIRST_READING_S
+        while True:
+            try:
+                if read() > 0:
+                    return True
+                problem = "answers 0"
+            except pynvml.NVMLError as error:
+                problem = str(error)
+                if error.value in _FINAL_CODES:
+                    deadline_s = 0.0
+            if time.monotonic() >= deadline_s:
+                self._problems.append(f"{what}: {problem}")
+                return False
+            time.sleep(0.02)
+
+    def _choose_power(self) -> tuple[Callable[[], float] | None, str | None, str]:
+        """The best power reading: instant before usage before averaged; the card's own scope before the module's."""
+
+        def field(field_id: int, scope: int) -> Callable[[], float]:
+            return lambda: self._read_field(field_id, scope) / 1000
+
+        def usage() -> float:
+            return int(pynvml.nvmlDeviceGetPowerUsage(self._handle)) / 1000
+
+        instant, average = pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_FI_DEV_POWER_AVERAGE
+        gpu, module = pynvml.NVML_POWER_SCOPE_GPU, pynvml.NVML_POWER_SCOPE_MODULE
+        candidates: list[tuple[Callable[[], float], str, str]] = [
+            (field(instant, gpu), "instant", "gpu"),
+            (usage, "usage", "gpu"),
+            (field(average, gpu), "average", "gpu"),
+        ]
+        for read, name, scope in candidates:
+            if self._works(f"{name} power", read):
+                return read, name, scope
+        if self._works("energy counter", self._read_counter):
+            return None, None, "gpu"  # a module's watts would not fit the card's joules
+        for field_id, name in ((instant, "instant"), (average, "average")):
+            read = field(field_id, module)
+            if self._works(f"{name} module power", read):
+                return read, name, "module"
+        return None, None, "gpu"
+
+    def _find_reason_fields(self) -> tuple[tuple[int, str], ...]:
+        values = _or_none(pynvml.nvmlDeviceGetFieldValues, self._handle, [number for number, _ in REASON_FIELDS])
+        if values is None:
+            return ()
+        return tuple(
+            entry for entry, value in zip(REASON_FIELDS, values, strict=True) if value.nvmlReturn == pynvml.NVML_SUCCESS
+        )
+
+    def _probe(self) -> Sensor:
+        """Poll quickly for a moment and see how often the readings change."""
+        reads: dict[str, Callable[[], float]] = {}
+        if self._counter:
+            reads["counter"] = self._read_counter
+        if self._power is not None:
+            reads["power"] = self._power
+        changes = watch(reads, PROBE_S, (pynvml.NVMLError,))
+        family = family_of(self._name)
+        averages = self._field == "average" or (self._field == "usage" and family.usage_averages)
+        return Sensor(
+            source="nvml",
+            scope=self._scope,
+            sensor_id=self._uuid,
+            counter=self._counter,
+            counter_period_s=period_s(changes["counter"]) if self._counter else None,
+            counter_resolution_j=COUNTER_STEP_J if self._counter else None,
+            power_field=self._field,
+            power_period_s=(period_s(changes["power"]) or family.period_s) if self._power is not None else None,
+            averaging_s=AVERAGING_S if averages else None,
+            duty=family.duty,
+            gain_uncertainty=family.gain_uncertainty,
+            offset_uncertainty_w=family.offset_uncertainty_w,
+            uncertainty_source=f"{family.family}: {family.source}",
+            name=self._name,
+        )
+
+    # polling ----------------------------------------------------------------------------------------------------------
+
+    def read(self) -> Reading:
+        error: str | None = None
+        power_w: float | None = None
+        counter_j: float | None = None
+        before_ns = time.monotonic_ns()
+        try:
+            if self._together is not None:
+                power_w, counter_j = self._together()
+            else:
+                power_w = self._power() if self._power is not None else None
+                counter_j = self._read_counter() if self._counter else None
+            if power_w is not None and power_w <= 0:
+                power_w, error = None, "the power reading was 0"
+        except pynvml.NVMLError as failure:
+            error = _explain(failure)
+        t_ns = (before_ns + time.monotonic_ns()) // 2
+        if error is None and t_ns >= self._conditions_due_ns:
+            self._conditions = self._read_conditions()
+            self._conditions_due_ns = t_ns + CONDITIONS_NS
+        return Reading(t_ns, power_w, counter_j, *self._conditions, error)
+
+    def _read_conditions(self) -> Conditions:
+        """Temperature, clocks and clocks-event reasons; they stand until they are read again."""
+        handle = self._handle
+        mask = _or_none(self._reasons, handle) or 0
+        throttle_ns: tuple[tuple[str, int], ...] = ()
+        if self._reason_fields:
+            values = _or_none(pynvml.nvmlDeviceGetFieldValues, handle, [number for number, _ in self._reason_fields])
+            if values is not None:
+                throttle_ns = tuple(
+                    (name, int(_number(value)))
+                    for (_, name), value in zip(self._reason_fields, values, strict=True)
+                    if value.nvmlReturn == pynvml.NVML_SUCCESS
+                )
+        return (
+            _or_none(self._temperature, handle, pynvml.NVML_TEMPERATURE_GPU),
+            _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
+            _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
+            tuple(name for bit, name in REASONS if mask & bit),
+            throttle_ns,
+        )
+
+    def card_state(self) -> CardState:
+        handle = self._handle
+        limit_mw = _or_none(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+        default_mw = _or_none(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, handle)
+        mig = _or_none(pynvml.nvmlDeviceGetMigMode, handle)
+        ecc = _or_none(pynvml.nvmlDeviceGetEccMode, handle)
+        processes = _or_none(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        mask = _or_none(self._reasons, handle) or 0
+        locked_mhz = None
+        if mask & 0x2:  # a clock setting of the user's is in force
+            locked_mhz = _or_none(pynvml.nvmlDeviceGetApplicationsClock, handle, pynvml.NVML_CLOCK_SM)
+        return CardState(
+            power_limit_w=None if limit_mw is None else limit_mw / 1000,
+            default_power_limit_w=None if default_mw is None else default_mw / 1000,
+            sm_clock_lock_mhz=locked_mhz,
+            mig=None if mig is None else bool(mig[0]),
+            ecc=None if ecc is None else bool(ecc[0]),
+            co_tenants=None
+            if processes is None
+            else probe.co_tenants([entry.pid for entry in processes], self.own_pid),
+        )
+
+    own_pid: int | None = None
+    """The run's own process, which is no co-tenant."""
+
+    def close(self) -> None:
+        _or_none(pynvml.nvmlShutdown)
+
+
+def _number(value: Any) -> float:
+    """The number in a field value, by its declared type [nvml.h, nvmlValueType_t]."""
+    members = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
+    if not 0 <= value.valueType < len(members):
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
+    return float(getattr(value.value, members[value.valueType]))
+
+
+def open_reader(
+    uuid: str | None = None, pci_bus_id: str | None = None, index: int | None = None, own_pid: int | None = None
+) -> NvmlReader:
+    """Open the card with this UUID (full or a unique beginning), else PCI bus id, else NVML index.
+
+    Raises:
+        BenchError: NVML does not start, no single card matches, or the card has no readable power.
+    """
+    initialise()
+    try:
+        handle, known_uuid = find(uuid, pci_bus_id, index)
+        reader = NvmlReader(handle, known_uuid)
+    except pynvml.NVMLError as error:
+        raise BenchError(f"NVML failed ({error})", "check nvidia-smi, or run with --meter none") from None
+    reader.own_pid = own_pid
+    return reader

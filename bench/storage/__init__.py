@@ -1,0 +1,1 @@
+"""Results on disk: the CSV and its sidecar."""

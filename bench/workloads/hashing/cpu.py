@@ -1,0 +1,244 @@
+"""An engine over a C scan function: one thread per usable core, all of them in C with the GIL released.
+
+Python threads call one C function per scan; in C they share the range through an atomic cursor, so that a core slowed
+by something else takes fewer pieces and no thread waits for Python between pieces. No thread spins while there is
+nothing to hash, and a power sampler in the same process finds the GIL free.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from bench.model import BenchError
+from bench.workloads.hashing import kernels
+from bench.workloads.hashing import shares as proof
+from bench.workloads.hashing.engine import NONCE_SPACE, Work
+from bench.workloads.hashing.job import HeaderRoll, reference_scan
+
+SHARE_CAPACITY = 1 << 20
+TRIALS = 5
+"""Turns of the trial; each takes the contenders one after another, so that a slow moment strikes all."""
+CONTENDER = 0.7
+"""Below this share of the best rate an instruction set leaves the trial."""
+CLEARLY_FASTER = 1.03
+"""A later instruction set wins the trial only by this factor, so that noise does not change the choice."""
+
+Scan = Callable[..., int | None]
+"""C: ``(index, header, sequence, share_bits, range, shares)``; not 0 where there was no memory for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostScan:
+    """One scan of the host library in all its instruction sets: which there are, which are right, which is fastest."""
+
+    algorithm: str
+    """``sha256d`` or ``scrypt``: names the reference and the library's functions ``bw_<algorithm>_…``."""
+    ffi: Any
+    lib: Any
+    self_test_count: int
+    """Nonces of each range of the self-test: more than any vector has lanes."""
+    trial_nonces: int
+    """Nonces of a trial scan: a few milliseconds of the faster sets."""
+
+    @property
+    def scan(self) -> Scan:
+        """The library's scan function."""
+        function: Scan = getattr(self.lib, f"bw_{self.algorithm}_scan")
+        return function
+
+    def names(self) -> list[str]:
+        """Instruction sets that the library holds, best first as a rule."""
+        name_of = getattr(self.lib, f"bw_{self.algorithm}_isa")
+        names: list[str] = []
+        while (name := name_of(len(names))) != self.ffi.NULL:
+            names.append(self.ffi.string(name).decode())
+        return names
+
+    def supported(self) -> list[str]:
+        """Those of them that this machine runs."""
+        runs = getattr(self.lib, f"bw_{self.algorithm}_supported")
+        return [name for index, name in enumerate(self.names()) if runs(index)]
+
+    def once(self, isa: str, header: bytes, bits: int, first: int, count: int) -> list[int]:
+        """One scan on this thread: the shares' nonces in the order found. For self-tests and trials."""
+        span = self.ffi.new("struct bw_range *", {"next": first, "end": first + count, "grain": 1 << 15, "stop": 0})
+        entries = self.ffi.new("uint64_t[]", count)
+        shares = self.ffi.new("struct bw_shares *", {"capacity": count, "entries": entries})
+        self.scan(self.names().index(isa), header, 0, bits, span, shares)
+        return [entry & 0xFFFFFFFF for entry in self.ffi.unpack(entries, shares.count)]
+
+    def self_test(self, isa: str) -> str | None:
+        """Compare one instruction set with pycryptodome over every lane; what is wrong, or None."""
+        for header, first, due in _expected(self.algorithm, self.self_test_count):
+            if sorted(self.once(isa, header, 1, first, self.self_test_count)) != list(due):
+                return f"it disagrees with the reference on nonces from {first}"
+        return None
+
+    def choose(self, asked: str | None, threads: int = 1) -> str:
+        """The instruction set asked for, or the one that passes its self-test and is fastest on so many threads.
+
+        Raises:
+            BenchError: it is unknown, does not run here, or is wrong.
+        """
+        names, supported = self.names(), self.supported()
+        if asked is None or asked == "auto":
+            return self._fastest(supported, threads)
+        if asked not in names:
+            raise BenchError(f"there is no {self.algorithm} code for {asked!r}", f"choose from {', '.join(names)}")
+        if asked not in supported:
+            raise BenchError(f"this CPU does not run {asked}", f"choose from {', '.join(supported)}")
+        wrong = self.self_test(asked)
+        if wrong:
+            raise BenchError(
+                f"the {asked} code fails its self-test: {wrong}", "leave --isa out, and report this defect"
+            )
+        return asked
+
+    def _fastest(self, supported: list[str], threads: int) -> str:
+        failures = {isa: wrong for isa in supported if (wrong := self.self_test(isa))}
+        good = [isa for isa in supported if isa not in failures]
+        if not good:
+            what = "; ".join(f"{isa}: {wrong}" for isa, wrong in failures.items()) or "none runs on this CPU"
+            raise BenchError(
+                f"no {self.algorithm} code passes its self-test ({what})",
+                "delete bench/_native and run again, with another compiler in CC",
+            )
+        with ThreadPoolExecutor(threads) as pool:
+            # The best of a few scans finds who is far behind, since a thread's first may pay for its scratchpad; the
+            # rest load all cores, as the run will.
+            alone = {isa: max(self._trial(isa, pool, 1) for _ in range(TRIALS)) for isa in good}
+            close = [isa for isa in good if alone[isa] >= CONTENDER * max(alone.values())]
+            turns = [[self._trial(isa, pool, threads) for isa in close] for _ in range(TRIALS)]
+        rates = {isa: statistics.median(seen) for isa, seen in zip(close, zip(*turns, strict=True), strict=True)}
+        best, *others = rates
+        for isa in others:
+            if rates[isa] > rates[best] * CLEARLY_FASTER:
+                best = isa
+        return best
+
+    def _trial(self, isa: str, pool: ThreadPoolExecutor, threads: int) -> float:
+        """Hashes per second of processor time, whatever else runs, with ``threads`` scans at once."""
+        header = HeaderRoll(0).header(0)
+        started = time.process_time()
+        for done in [pool.submit(self.once, isa, header, 32, 0, self.trial_nonces) for _ in range(threads)]:
+            done.result()
+        return threads * self.trial_nonces / max(time.process_time() - started, 1e-9)
+
+
+@functools.cache
+def _expected(algorithm: str, count: int) -> tuple[tuple[bytes, int, tuple[int, ...]], ...]:
+    """Header, first nonce and the nonces due of each range of the self-test; the same for all instruction sets."""
+    ranges = []
+    for seed, first in enumerate((0, 0x7FFFFFFF - count // 2, NONCE_SPACE - count)):
+        header = HeaderRoll(seed).header(seed)
+        ranges.append((header, first, tuple(reference_scan(proof.DIGESTS[algorithm], header, 1, first, count))))
+    return tuple(ranges)
+
+
+class CpuScan:
+    """A :class:`~bench.workloads.hashing.engine.Engine` over one instruction set of a C scan."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        index: int,
+        isa: str,
+        *,
+        threads: int,
+        grain: int,
+        iteration: int,
+        capacity: int = SHARE_CAPACITY,
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            scan: the library's scan function.
+            index: number of the instruction set within the library.
+            isa: its name.
+            threads: how many run at once.
+            grain: nonces that a thread takes at a time.
+            iteration: nonces of the smallest efficient scan; a power of two.
+            capacity: shares that fit between two drains.
+        """
+        self.implementation = f"c-{isa}"
+        self.iteration = iteration
+        self.setting: str | None = f"threads={threads}"
+        self.memory_bytes: int | None = None
+        self._call = scan
+        self._index = index
+        self._threads = threads
+        self._grain = grain
+        self._ffi, _ = kernels.host()
+        self._entries = self._ffi.new("uint64_t[]", capacity)
+        self._shares = self._ffi.new("struct bw_shares *", {"capacity": capacity, "entries": self._entries})
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="bitwatt-scan")
+        self._running: list[tuple[Any, list[Future[int | None]]]] = []
+
+    def scan(self, work: Work, first_nonce: int, count: int) -> None:
+        """Hand one range to all threads; returns at once."""
+        if not (count >= 1 and first_nonce >= 0 and first_nonce + count <= NONCE_SPACE):
+            raise ValueError(f"nonces {first_nonce} … +{count} leave the 32-bit space")
+        span = self._ffi.new(
+            "struct bw_range *", {"next": first_nonce, "end": first_nonce + count, "grain": self._grain, "stop": 0}
+        )
+        arguments = (self._index, bytes(work.header), work.sequence, work.share_bits, span, self._shares)
+        self._running.append((span, [self._pool.submit(self._call, *arguments) for _ in range(self._threads)]))
+
+    def sync(self) -> None:
+        """Wait for every scan handed over."""
+        # Every one is awaited before the first failure is told: none may go on filling the buffer.
+        failed = [future.result() for _, futures in self._running for future in futures]
+        self._running = []
+        if any(failed):
+            raise BenchError("there is no memory for the scan's scratchpads", "use fewer threads with --threads")
+
+    def drain(self) -> list[tuple[int, int]]:
+        """Take the shares found so far."""
+        count, capacity = self._shares.count, self._shares.capacity
+        self._shares.count = 0
+        if count > capacity:
+            raise BenchError(
+                f"{count} shares were found between two syncs, and only {capacity} could be kept",
+                "ask for more share bits, or for shorter launches",
+            )
+        return [(entry >> 32, entry & 0xFFFFFFFF) for entry in self._ffi.unpack(self._entries, count)]
+
+    def close(self) -> None:
+        """Stop the threads soon, even in the midst of a scan."""
+        for span, _ in self._running:
+            span.stop = 1
+        self._running = []
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """Logical cores this process may run on: its affinity, which containers and taskset set."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count(options: Mapping[str, Any]) -> int:
+    """Threads asked for with ``options["threads"]``, else one per usable core.
+
+    Raises:
+        BenchError: not a whole number above 0.
+    """
+    asked = options.get("threads")
+    if asked is None:
+        return usable_cores()
+    if not isinstance(asked, int) or asked < 1:
+        raise BenchError(f"{asked!r} is no number of threads", "give a whole number of at least 1")
+    return asked
+
+
+def power_of_two_from(number: int) -> int:
+    """The least power of two that is at least ``number`` ≥ 1."""
+    return 1 << (number - 1).bit_length()

@@ -1,0 +1,52 @@
+"""What a nonce scan needs from the thing that does it: one small contract for C, CUDA and torch.
+
+An engine knows nothing of rolling headers, proof or rates: the job above it does that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+NONCE_SPACE = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One header to scan. ``sequence`` numbers the headers of a run, so that a found nonce names its header."""
+
+    sequence: int
+    header: bytes
+    """80 bytes; the last four (the nonce, little-endian) are ignored."""
+    share_bits: int
+    """A share is a hash with at least this many leading zero bits, as Bitcoin writes the number: 1 … 32."""
+
+
+class Engine(Protocol):
+    """Hashes nonces of a header. Found shares gather in a buffer until ``drain``."""
+
+    implementation: str
+    """Name for the CSV, for example ``c-avx512``, ``cuda-v1``, ``torch-portable``."""
+    iteration: int
+    """Nonces in the smallest efficient scan; a power of two."""
+    setting: str | None
+    """What must match for two rows to be compared, for example ``isa=avx512 threads=2``; None: nothing."""
+    memory_bytes: int | None
+    """Device memory that it holds; None where that is next to nothing."""
+
+    def scan(self, work: Work, first_nonce: int, count: int) -> None:
+        """Enqueue nonces ``first_nonce … first_nonce + count − 1`` (never past 2³²); may return before they are done.
+
+        ``count`` may be any number ≥ 1, not only a multiple of the iteration. Raises BenchError if the device fails.
+        """
+
+    def sync(self) -> None:
+        """Return once all enqueued scans are done."""
+
+    def drain(self) -> list[tuple[int, int]]:
+        """``(sequence, nonce)`` of every share found since the last drain, after a sync. Raises BenchError when
+        shares were lost because the buffer was too small; never loses one silently.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds. Idempotent."""

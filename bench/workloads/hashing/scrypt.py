@@ -1,0 +1,76 @@
+"""scrypt (N = 1024, r = 1, p = 1), as Litecoin and Dogecoin mine it: the memory-hard scan, 128 KiB a hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.model import Device, Skip, Variant
+from bench.workloads import Request
+from bench.workloads.hashing.engine import Engine
+from bench.workloads.hashing.job import Algorithm, ScanJob
+from bench.workloads.hashing.sha256d import scan_options
+
+ALGORITHM = Algorithm(
+    name="scrypt",
+    # The genesis blocks of both chains: public facts, and the tests hash them with pycryptodome.
+    known=(
+        (
+            "Litecoin block 0",
+            bytes.fromhex(
+                "01000000" + "00" * 32 + "d9ced4ed1130f7b7faad9be25323ffafa33232a17c3edf6cfd97bee6bafbdd97"
+                "b9aa8e4ef0ff0f1ecd513f7c"
+            ),
+        ),
+        (
+            "Dogecoin block 0",
+            bytes.fromhex(
+                "01000000" + "00" * 32 + "696ad20e2dd4365c7459b4a4a5af743d5e92c6da3229e6532cd605f6533f2a5b"
+                "24a6a152f0ff0f1e67860100"
+            ),
+        ),
+    ),
+    known_bits=20,
+    known_span=37,
+    check_counts=((1, 37), (2, 67), (1, 19)),
+    rehash_all=2048,
+)
+
+
+def plan(device: Device, request: Request) -> list[Variant]:  # noqa: ARG001
+    """One variant: the scan has neither shape nor type.
+
+    Raises:
+        BenchError: as :func:`bench.workloads.hashing.sha256d.scan_options`.
+    """
+    return [Variant("scrypt", options=scan_options(request.options))]
+
+
+def build(device: Device, variant: Variant) -> ScanJob:
+    """Open the engine for ``device`` and put the job on it: C on ``cpu``, the kernel through CuPy on ``cuda``.
+
+    Raises:
+        Skip: every other device, and ``engine=portable``.
+    """
+    return ScanJob(
+        open_engine(device, variant.options),
+        ALGORITHM,
+        seed=variant.options.get("seed"),
+        share_bits=variant.options.get("share_bits"),
+    )
+
+
+def open_engine(device: Device, options: Mapping[str, Any]) -> Engine:
+    """The engine that ``build`` uses."""
+    if device.kind not in ("cpu", "cuda") or options.get("engine") == "portable":
+        raise Skip(
+            f"scrypt has no torch-portable version, so {device.label} is left out",
+            "run it on cuda or cpu with their own kernels",
+        )
+    if device.kind == "cuda":
+        from bench.workloads.hashing import scrypt_cuda
+
+        return scrypt_cuda.open_engine(device, options)
+    from bench.workloads.hashing import scrypt_cpu
+
+    return scrypt_cpu.open_engine(device, options)

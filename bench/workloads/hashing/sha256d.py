@@ -1,0 +1,100 @@
+"""SHA-256d: a Bitcoin-style scan over nonces, on whatever device there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.model import BenchError, Device, Variant
+from bench.workloads import Request
+from bench.workloads.hashing.engine import Engine
+from bench.workloads.hashing.job import Algorithm, ScanJob
+
+OPTIONS = ("engine", "isa", "prefer", "variant", "seed", "share_bits", "threads")
+"""Options of a request that concern this workload."""
+ENGINES = ("auto", "portable")
+
+ALGORITHM = Algorithm(
+    name="sha256d",
+    # Public facts: https://en.bitcoin.it/wiki/Genesis_block and the block chain at these heights.
+    known=(
+        (
+            "block 0",
+            bytes.fromhex(
+                "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
+                "29ab5f49ffff001d1dac2b7c"
+            ),
+        ),
+        (
+            "block 1",
+            bytes.fromhex(
+                "010000006fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"
+                "982051fd1e4ba744bbbe680e1fee14677ba1a3c3540bf7b1cdb606e857233e0e61bc6649ffff001d01e36299"
+            ),
+        ),
+        (
+            "block 125552",
+            bytes.fromhex(
+                "0100000081cd02ab7e569e8bcd9317e2fe99f2de44d49ab2b8851ba4a308000000000000"
+                "e320b6c2fffc8d750423db8b1eb942ae710e951ed797f7affc8892b0f1fc122bc7f5d74df2b9441a42a14695"
+            ),
+        ),
+    ),
+    known_bits=32,
+    known_span=4099,
+    check_counts=((1, 257), (1, 515), (3, 1021), (8, 4095)),
+    rehash_all=4096,
+)
+
+
+def plan(device: Device, request: Request) -> list[Variant]:  # noqa: ARG001
+    """One variant: the scan has neither shape nor type.
+
+    Raises:
+        BenchError: ``--engine`` names something else than ``auto`` or ``portable``.
+    """
+    return [Variant("sha256d", options=scan_options(request.options))]
+
+
+def build(device: Device, variant: Variant) -> ScanJob:
+    """Open the best engine for ``device`` and put the job on it.
+
+    ``cpu`` runs C, ``cuda`` runs the kernel through CuPy, every other kind torch operations; ``engine=portable`` takes
+    torch operations everywhere. Nothing falls back silently.
+    """
+    return ScanJob(
+        open_engine(device, variant.options),
+        ALGORITHM,
+        seed=variant.options.get("seed"),
+        share_bits=variant.options.get("share_bits"),
+    )
+
+
+def open_engine(device: Device, options: Mapping[str, Any]) -> Engine:
+    """The engine that ``build`` uses."""
+    if options.get("engine", "auto") == "portable" or device.kind not in ("cpu", "cuda"):
+        from bench.workloads.hashing import portable as sha256d_portable
+
+        return sha256d_portable.open_engine(device, options)
+    if device.kind == "cuda":
+        from bench.workloads.hashing import sha256d_cuda
+
+        return sha256d_cuda.open_engine(device, options)
+    from bench.workloads.hashing import sha256d_cpu
+
+    return sha256d_cpu.open_engine(device, options)
+
+
+def scan_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a request that a nonce scan reads, checked.
+
+    Raises:
+        BenchError: an unknown engine, or share bits out of range.
+    """
+    taken = {key: options[key] for key in OPTIONS if options.get(key) is not None}
+    if taken.get("engine", "auto") not in ENGINES:
+        raise BenchError(f"there is no engine named {taken['engine']!r}", f"choose from {', '.join(ENGINES)}")
+    bits = taken.get("share_bits")
+    if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
+        raise BenchError(f"share bits of {bits!r} make no target", "give a whole number from 1 to 32")
+    return taken

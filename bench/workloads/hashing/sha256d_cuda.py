@@ -1,0 +1,91 @@
+"""SHA-256d on CUDA: ``kernels/sha256d.cu`` through CuPy, in the variant that this device runs best."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bench.model import Device
+from bench.workloads.hashing import kernels
+from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan, power_of_two_from
+from bench.workloads.hashing.engine import NONCE_SPACE, Work
+
+VARIANTS = (0, 1, 2, 3, 4)
+"""Balances of the two integer pipes; the kernel's text says what each is."""
+THREADS = 256
+NONCES_PER_THREAD = 16
+WAVES = 8
+"""Of blocks in an iteration: the last wave of a launch leaves part of the device idle."""
+
+# Multipliers that the kernel uses as shifts, in the order of its sha256d_factors: 1, 2^29, 2^22, 2^7, 2^10.
+FACTORS = (1, 1 << 29, 1 << 22, 1 << 7, 1 << 10)
+
+
+def open_engine(device: Device, options: Mapping[str, Any]) -> CudaScan:
+    """The CUDA engine on ``device``.
+
+    Options: ``variant`` (0 … 4) forces a variant; else a short trial picks one by hashes per second, or, with
+    ``prefer="efficiency"``, by hashes per joule where ``joules`` (a callable that returns the joules drawn so far, or
+    None) can be read.
+
+    Raises:
+        BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails, or an option is unknown.
+    """
+    choice = Choice(options, VARIANTS)
+    cuda = Cuda(device)
+    return choice.best(cuda, {number: _engine(cuda, number) for number in choice.variants})
+
+
+def _engine(cuda: Cuda, variant: int) -> CudaScan:
+    defines = {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": NONCES_PER_THREAD, "SHA256D_THREADS": THREADS}
+    kernel = cuda.compile("sha256d.cu", "sha256d_scan", defines)
+    resident = cuda.multiprocessors * max(1, cuda.blocks_per_multiprocessor(kernel, THREADS))
+    return CudaScan(
+        cuda,
+        kernel,
+        _arguments(),
+        threads=THREADS,
+        implementation=f"cuda-v{variant}",
+        iteration=min(NONCE_SPACE, power_of_two_from(resident * THREADS * NONCES_PER_THREAD * WAVES)),
+    )
+
+
+def _arguments() -> Callable[[Work, int, int], tuple[int, Sequence[Any]]]:
+    """What one scan hands to the kernel before the found shares. A header is prepared once and kept."""
+    import numpy as np
+
+    factors = np.array([FACTORS], dtype=np.uint32).view([("factors", np.uint32, len(FACTORS))]).reshape(1)
+
+    @functools.lru_cache(maxsize=8)
+    def job(header: bytes, share_bits: int) -> Any:
+        return prepare(header, share_bits)
+
+    def arguments(work: Work, first_nonce: int, count: int) -> tuple[int, Sequence[Any]]:
+        if not 0 <= work.sequence < SEQUENCES:
+            raise ValueError(f"sequence {work.sequence} does not fit 32 bits")
+        threads = -(-(first_nonce % NONCES_PER_THREAD + count) // NONCES_PER_THREAD)
+        scalars = (np.uint32(work.sequence), np.uint32(first_nonce), np.uint32(count - 1))
+        return -(-threads // THREADS), (job(work.header[:76], work.share_bits), factors, *scalars)
+
+    return arguments
+
+
+def prepare(header: bytes, share_bits: int) -> Any:
+    """All that a header fixes, as the kernel's ``sha256d_job``: a NumPy array of one structure.
+
+    Args:
+        header: 76 bytes or more; the nonce plays no part.
+        share_bits: 1 … 32.
+
+    Raises:
+        ValueError: a header too short, or share bits out of range.
+    """
+    import numpy as np
+
+    ffi, lib = kernels.host()
+    made = ffi.new("uint8_t[]", lib.bw_sha256d_job_bytes())
+    if len(header) < 76 or lib.bw_sha256d_prepare(header[:76] + bytes(4), share_bits, made):
+        raise ValueError(f"no job from {len(header)} header bytes and {share_bits} share bits")
+    words = len(made) // 4
+    return np.frombuffer(ffi.buffer(made)[:], dtype=np.dtype([("words", np.uint32, words)]))

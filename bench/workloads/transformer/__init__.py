@@ -1,0 +1,1 @@
+"""The matrix work of one transformer block at published model shapes."""

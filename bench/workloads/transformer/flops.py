@@ -1,0 +1,82 @@
+"""How much work a phase is: floating-point operations and the least bytes that must cross memory.
+
+A product of [m, k] with [k, n] counts 2·m·n·k. Norms, RoPE, softmax and activations count nothing, as is usual for
+MFU (PaLM, arXiv:2204.02311, appendix B). Causal attention counts the pairs that a token may see and no others.
+"""
+
+from __future__ import annotations
+
+from bench.workloads.transformer.shapes import Product, Shape
+
+LM_ROWS_MULTIPLE = 64
+
+
+def product_tokens(product: Product, tokens: int) -> int:
+    """Rows that one expert of this product sees when tokens spread evenly.
+
+    Raises:
+        ValueError: the tokens do not spread evenly over the experts.
+    """
+    rows, rest = divmod(tokens * product.top_k, product.experts)
+    if rest:
+        raise ValueError(f"{tokens} tokens × {product.top_k} do not spread evenly over {product.experts} experts")
+    return rows
+
+
+def product_flops(product: Product, tokens: int) -> int:
+    """FLOPs of one product over all its experts."""
+    return 2 * product_tokens(product, tokens) * product.experts * product.n * product.k
+
+
+def lm_slice_rows(shape: Shape) -> int:
+    """Vocabulary rows that stand for one block's share (1/layers) of the LM head, rounded up to a multiple of 64.
+
+    Rounding keeps rows aligned for tensor cores. It adds at most 0.1% to the set's FLOPs at published shapes, and what
+    is added is run and counted.
+    """
+    rows = -(-shape.vocab // shape.layers)
+    return min(shape.vocab, -(-rows // LM_ROWS_MULTIPLE) * LM_ROWS_MULTIPLE)
+
+
+def linear_flops(shape: Shape, tokens: int) -> int:
+    """FLOPs of a block's weight products for this many tokens (each visits ``top_k`` experts, and the router)."""
+    block = 2 * tokens * sum(p.top_k * p.n * p.k for p in shape.products() if p.name != "lm_head")
+    return block + (2 * tokens * shape.experts * shape.d_model if shape.experts > 1 else 0)
+
+
+def attention_flops(shape: Shape, batch: int, pairs: int) -> int:
+    """FLOPs of QKᵀ and of the weighted sum of V for ``pairs`` (query, key) pairs per sequence and head."""
+    return 2 * 2 * batch * shape.heads * shape.head_dim * pairs
+
+
+def causal_pairs(seq: int) -> int:
+    """(query, key) pairs that a causal mask lets through: a token sees itself and what came before."""
+    return seq * (seq + 1) // 2
+
+
+def prefill_flops(shape: Shape, batch: int, seq: int) -> int:
+    """One block over ``batch`` fresh sequences of ``seq`` tokens."""
+    return linear_flops(shape, batch * seq) + attention_flops(shape, batch, causal_pairs(seq))
+
+
+def decode_flops(shape: Shape, batch: int, seq: int) -> int:
+    """One block, one new token for each sequence, the last of ``seq``: it sees all ``seq`` tokens, itself included."""
+    return linear_flops(shape, batch) + attention_flops(shape, batch, seq)
+
+
+def train_flops(shape: Shape, batch: int, seq: int) -> int:
+    """Forward and backward without recomputation: each product twice more, for both of its gradients."""
+    return 3 * prefill_flops(shape, batch, seq)
+
+
+def block_weights(shape: Shape, experts_used: int | None = None) -> int:
+    """Weights of a block's products, router and norms; with ``experts_used``, of only so many experts."""
+    used = shape.experts if experts_used is None else experts_used
+    total = sum((used if p.experts > 1 else 1) * p.n * p.k for p in shape.products() if p.name != "lm_head")
+    router = shape.experts * shape.d_model if shape.experts > 1 else 0
+    return total + router + 2 * shape.d_model
+
+
+def cache_values(shape: Shape, batch: int, seq: int) -> int:
+    """Keys and values that a block caches."""
+    return 2 * batch * seq * shape.kv_heads * shape.head_dim

@@ -1,0 +1,113 @@
+"""Peak rates of a device: stated by its maker, or derived from what the device says of itself, or unknown.
+
+Unknown is None, never a guess and never infinite. A stated peak holds at the card's rated boost clock; a card that
+boosts higher can exceed it, and then an MFU above 100% is right. ``source`` says at which clock the peak holds.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import Any
+
+from bench.data import DATA
+from bench.model import Device
+
+PEAKS_FILE = DATA / "peaks.toml"
+
+FLOP_PER_SM_CLOCK: dict[str, dict[str, int]] = {
+    "sm_70": {"fp32": 128, "fp16": 1024},
+    "sm_75": {"fp32": 128, "fp16": 1024, "int8": 2048},
+    "sm_80": {"fp32": 128, "tf32": 1024, "fp16": 2048, "bf16": 2048, "int8": 4096},
+    "sm_86": {"fp32": 256, "tf32": 512, "fp16": 1024, "bf16": 1024, "int8": 2048},
+    "sm_89": {"fp32": 256, "tf32": 512, "fp16": 1024, "bf16": 1024, "fp8": 2048, "int8": 2048},
+    "sm_90": {"fp32": 256, "tf32": 2048, "fp16": 4096, "bf16": 4096, "fp8": 8192, "int8": 8192},
+    "sm_100": {"fp32": 256, "tf32": 4096, "fp16": 8192, "bf16": 8192, "fp8": 16384, "int8": 16384},
+    "sm_120": {"fp32": 256, "tf32": 512, "fp16": 1024, "bf16": 1024, "fp8": 2048, "int8": 2048},
+}
+"""Dense FLOP per multiprocessor and clock, sums in 32 bits: each architecture's whitepaper, peak ÷ (SMs × boost)."""
+
+HALF_ON_GEFORCE = {
+    "sm_75": {"fp16"},
+    "sm_86": {"tf32", "fp16", "bf16"},
+    "sm_89": {"tf32", "fp16", "bf16", "fp8"},
+    "sm_120": {"tf32", "fp16", "bf16", "fp8"},
+}
+"""Types whose 32-bit sums run at half rate on a GeForce of this architecture (the same whitepapers, by card)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Peaks of one device in one type; None where unknown."""
+
+    flops_per_s: float | None = None
+    bytes_per_s: float | None = None
+    source: str | None = None
+    boost_mhz: float | None = None
+    """The clock at which ``flops_per_s`` holds."""
+
+
+@functools.cache
+def _cards() -> tuple[dict[str, Any], ...]:
+    return tuple(tomllib.loads(PEAKS_FILE.read_text(encoding="utf-8"))["card"])
+
+
+def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
+    """Peaks of ``device`` in ``dtype``.
+
+    Args:
+        device: matched by its name against the data file.
+        dtype: ``fp32``, ``tf32``, ``fp16``, ``bf16``, ``fp8`` or ``int8``.
+        properties: what torch.cuda.get_device_properties gives; fetched when it is None and the device is CUDA.
+
+    Returns:
+        Stated figures first; what is not stated is derived where the device reports its clocks; else None.
+    """
+    if device.kind == "cpu":
+        return Peak()
+    card = next((c for c in _cards() if re.fullmatch(c["pattern"], device.name.strip(), re.IGNORECASE)), {})
+    stated = card.get("tflops", {}).get(dtype)
+    memory = card.get("memory_gb_per_s")
+    boost = card.get("boost_mhz")
+    sources = []
+    if card:
+        sources.append(f"stated: {card['source']}" + (f", at {boost} MHz boost" if boost else ""))
+    flops = stated * 1e12 if stated is not None else None
+    bandwidth = memory * 1e9 if memory is not None else None
+    if flops is None or bandwidth is None:
+        derived = _derive(device, dtype, properties)
+        if flops is None and derived.flops_per_s is not None:
+            flops, boost = derived.flops_per_s, derived.boost_mhz
+            sources.append(derived.source or "")
+        if bandwidth is None and derived.bytes_per_s is not None:
+            bandwidth = derived.bytes_per_s
+            sources.append("memory derived: clock × 2 × bus width")
+    if flops is None and bandwidth is None:
+        return Peak()
+    return Peak(flops, bandwidth, "; ".join(sources), boost)
+
+
+def _derive(device: Device, dtype: str, properties: Any) -> Peak:
+    """Clock × multiprocessors × FLOP per clock, and memory clock × 2 × bus width, from what CUDA reports."""
+    if device.kind != "cuda":
+        return Peak()
+    if properties is None:
+        import torch
+
+        if not torch.cuda.is_available():
+            return Peak()
+        properties = torch.cuda.get_device_properties(device.index)
+    arch = (device.arch or "").rstrip("abcdefghijklmnopqrtuvwxyz")
+    rate = FLOP_PER_SM_CLOCK.get(arch, {}).get(dtype)
+    if rate and "geforce" in device.name.lower() and dtype in HALF_ON_GEFORCE.get(arch, set()):
+        rate //= 2
+    clock_khz = getattr(properties, "clock_rate", 0) or 0
+    cores = device.cores or getattr(properties, "multi_processor_count", 0) or 0
+    flops = float(clock_khz) * 1e3 * cores * rate if rate and clock_khz and cores else None
+    memory_khz = getattr(properties, "memory_clock_rate", 0) or 0
+    bus_bits = getattr(properties, "memory_bus_width", 0) or 0
+    bandwidth = float(memory_khz) * 1e3 * 2 * bus_bits / 8 if memory_khz and bus_bits else None
+    source = f"derived: {cores} SM × {clock_khz / 1e3:.0f} MHz × {rate} FLOP" if flops else None
+    return Peak(flops, bandwidth, source, clock_khz / 1e3 if flops else None)

@@ -1,0 +1,462 @@
+"""Money: the formulas worked backwards, bounds against brute force, and price files that must be refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.analysis import economics
+from bench.analysis.economics import Box, Inputs, Range
+from bench.model import BenchError
+from bench.output import tables as render
+from bench.storage import store
+from tests.support import factory
+
+CARD = Inputs(
+    hashprice=42.0,
+    hash_th_per_s=0.008,
+    uptime=0.97,
+    pool_fee=0.01,
+    rent=2.35,
+    utilisation=0.65,
+    market_fee=0.15,
+    ai_extra=0.2,
+    electricity=0.06,
+    pue=1.3,
+    mine_kw=0.8,
+    ai_kw=0.85,
+    idle_kw=0.21,
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# formulas, backwards
+
+
+def test_mining_gross_per_mwh_is_hashprice_over_efficiency() -> None:
+    """H/(0.024·η): at 50 $/PH/s/day and 20 J/TH one MWh earns 50/0.48 $."""
+    watts_per_th = 20.0
+    machine = replace(CARD, hashprice=50.0, hash_th_per_s=1.0, pool_fee=0.0, pue=1.0, mine_kw=watts_per_th / 1000)
+    assert economics.mining_gross_per_mwh(machine) == pytest.approx(50.0 / (0.024 * watts_per_th))
+
+
+def test_mining_from_first_principles() -> None:
+    """A PH/s for a day earns the hashprice, by definition; a kW for an hour costs the tariff."""
+    whole = replace(CARD, hash_th_per_s=1000.0, uptime=1.0, pool_fee=0.0, pue=1.0, mine_kw=17.5)
+    assert 24 * economics.mining_revenue(whole) == pytest.approx(42.0)
+    assert economics.mining_net(whole) == pytest.approx(42.0 / 24 - 17.5 * 0.06)
+
+
+def test_the_letters_of_the_method() -> None:
+    i = CARD
+    ai = i.rent * i.utilisation * (1 - i.market_fee)
+    ai -= i.pue * i.electricity * (i.utilisation * i.ai_kw + (1 - i.utilisation) * i.idle_kw) + i.ai_extra
+    mine = i.hashprice * i.hash_th_per_s * i.uptime * (1 - i.pool_fee) / 24000
+    mine -= i.pue * i.electricity * (i.uptime * i.mine_kw + (1 - i.uptime) * i.idle_kw)
+    assert economics.ai_net(i) == pytest.approx(ai)
+    assert economics.mining_net(i) == pytest.approx(mine)
+    assert economics.advantage(i) == pytest.approx(ai - mine)
+
+
+INPUT_OF = {
+    "rent": ("rent", economics.advantage),
+    "electricity": ("electricity", economics.advantage),
+    "utilisation": ("utilisation", economics.advantage),
+    "hashprice": ("hashprice", economics.advantage),
+    "mining_power": ("electricity", economics.mining_net),
+    "ai_power": ("electricity", economics.ai_net),
+}
+
+amount = st.floats(0.01, 100.0)
+share = st.floats(0.02, 0.98)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(sorted(economics.BREAK_EVENS)),
+    money=st.tuples(amount, amount, amount, amount),
+    shares=st.tuples(share, share, share, share),
+    kw=st.tuples(amount, amount, amount),
+    pue=st.floats(1.0, 2.0),
+    ai_extra=st.floats(-1.0, 5.0),
+)
+def test_a_break_even_put_back_leaves_nothing(
+    name: str, money: tuple[float, ...], shares: tuple[float, ...], kw: tuple[float, ...], pue: float, ai_extra: float
+) -> None:
+    i = Inputs(
+        hashprice=money[0], hash_th_per_s=money[1], rent=money[2], electricity=money[3] / 100,
+        uptime=shares[0], pool_fee=shares[1], utilisation=shares[2], market_fee=shares[3],
+        mine_kw=kw[0], ai_kw=kw[1], idle_kw=kw[2], pue=pue, ai_extra=ai_extra,
+    )  # fmt: skip
+    above, below = economics.BREAK_EVENS[name][2](i)
+    value = economics.break_even(name, i)
+    if abs(below) < 1e-6:
+        return
+    field, result = INPUT_OF[name]
+    at = economics.with_(i, **{field: value})
+    size = abs(above) + abs(economics.ai_net(at)) + abs(economics.mining_net(at)) + 1.0
+    assert abs(result(at)) < 1e-8 * size
+
+
+def test_which_way_each_break_even_points() -> None:
+    """The sentences beside the figures: above this rent and utilisation AI wins, above this hashprice mining does."""
+    for name, sign in (("rent", 1), ("utilisation", 1), ("hashprice", -1)):
+        value = economics.break_even(name, CARD)
+        assert value is not None
+        more = economics.with_(CARD, **{name: value * 1.01})
+        assert math.copysign(1, economics.advantage(more)) == sign, name
+    for name, net in (("mining_power", economics.mining_net), ("ai_power", economics.ai_net)):
+        value = economics.break_even(name, CARD)
+        assert value is not None
+        assert (
+            net(economics.with_(CARD, electricity=value * 1.01))
+            < 0
+            < net(economics.with_(CARD, electricity=value * 0.99))
+        )
+
+
+def test_there_may_be_no_break_even() -> None:
+    assert economics.break_even("hashprice", replace(CARD, hash_th_per_s=0.0)) is None
+    # a utilisation above one: no utilisation is enough
+    high = economics.break_even("utilisation", replace(CARD, hash_th_per_s=5000.0))
+    assert high is not None
+    assert high > 1
+
+
+def test_mining_when_idle() -> None:
+    """An ASIC-like card gains by it what it earns in the unrented share; a GPU loses power for nothing."""
+    good = replace(CARD, hash_th_per_s=100.0)
+    hours = (1 - good.utilisation) * good.uptime
+    earned = 42.0 * 100.0 * 0.99 / 24000
+    assert economics.idle_mining_gain(good) == pytest.approx(hours * (earned - 0.06 * 1.3 * (0.8 - 0.21)))
+    assert economics.idle_mining_gain(CARD) < 0
+    assert economics.idle_mining_gain(replace(good, utilisation=1.0)) == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# ranges
+
+
+def wide(factor: float = 1.3) -> dict[str, Range]:
+    return {
+        entry.name: Range(
+            getattr(CARD, entry.name) / factor, getattr(CARD, entry.name), getattr(CARD, entry.name) * factor
+        )
+        for entry in fields(Inputs)
+    }
+
+
+def test_no_scenario_inside_lies_beyond_the_bounds_and_some_come_near() -> None:
+    ranges = {**wide(1.2), "uptime": Range(0.8, 0.9, 1.0)}
+    box = Box.of(ranges)
+    random = np.random.default_rng(5)
+    inside = Inputs(**{name: random.uniform(part.low, part.high, 200_000) for name, part in ranges.items()})
+    for formula in (
+        economics.mining_net,
+        economics.ai_net,
+        economics.advantage,
+        economics.idle_mining_gain,
+        lambda i: economics.ai_net(i) / economics.ai_kwh(i),
+        lambda i: economics.mining_net(i) / economics.mining_kwh(i),
+    ):
+        found = box.over(formula)
+        values = formula(inside)
+        assert found.low <= values.min() <= found.likely <= values.max() <= found.high  # type: ignore[operator]
+        assert values.max() - values.min() > 0.4 * (found.high - found.low)  # type: ignore[operator]
+    for name in ("rent", "utilisation", "hashprice", "mining_power", "ai_power"):
+        bounds = box.break_even(name)
+        above, below = economics.BREAK_EVENS[name][2](inside)
+        assert bounds.low <= (above / below).min() <= (above / below).max() <= bounds.high  # type: ignore[operator]
+
+
+def test_a_break_even_whose_denominator_changes_sign_has_no_bounds() -> None:
+    """More power for mining in one corner, less in another: the break-even tariff runs through infinity."""
+    found = Box.of(wide()).break_even("electricity")
+    assert found.low is None
+    assert found.high is None
+    assert found.likely == pytest.approx(economics.break_even("electricity", CARD))
+
+
+def test_figures_without_spread_stay_figures() -> None:
+    box = Box.of({entry.name: Range.of(getattr(CARD, entry.name)) for entry in fields(Inputs)})
+    found = box.over(economics.ai_net)
+    assert found.low == found.likely == found.high == pytest.approx(economics.ai_net(CARD))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# price files
+
+
+def example() -> str:
+    return economics.example_path().read_text()
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_example_is_read_and_dated_and_sourced() -> None:
+    prices = economics.read_prices(economics.example_path())
+    assert prices.as_of.year >= 2025
+    assert set(prices.items) == set(economics.UNITS)
+    assert all(price.source for price in prices.items.values())
+    assert prices.rent("NVIDIA H100 80GB HBM3").range.likely == 2.35  # type: ignore[union-attr]
+    assert prices.rent("Example CPU C") is None
+    assert prices.asic.j_per_th == 17.5
+
+
+def test_units_are_turned(tmp_path: Path) -> None:
+    text = example().replace(
+        'unit = "USD/kWh" # or USD/MWh\nlow = 0.04\nlikely = 0.06\nhigh = 0.1', 'unit = "USD/MWh"\nvalue = 60'
+    )
+    text = text.replace(
+        'unit = "USD/PH/s/day" # or USD/TH/s/day\nlow = 35.0\nlikely = 42.0\nhigh = 63.0',
+        'unit = "USD/TH/s/day"\nvalue = 0.042',
+    )
+    text = text.replace(
+        'unit = "share" # 0.01 = 1%; or %\nlow = 0.0\nlikely = 0.01\nhigh = 0.02',
+        'unit = "%"\nlow = 0\nlikely = 1\nhigh = 2',
+    )
+    same, turned = economics.read_prices(economics.example_path()), economics.read_prices(write(tmp_path, text))
+    assert turned.items["electricity"].range.likely == pytest.approx(0.06)
+    assert turned.items["hashprice"].range.likely == pytest.approx(42.0)
+    assert turned.items["pool_fee"].range == same.items["pool_fee"].range
+
+
+def test_another_currency_is_carried_through(tmp_path: Path) -> None:
+    prices = economics.read_prices(write(tmp_path, example().replace("USD", "EUR")))
+    outlook = economics.evaluate(economics.cards(store.to_frame(factory.run(H100))), prices)
+    text = render.economics_markdown(outlook)
+    assert "EUR/h" in text
+    assert "USD" not in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("[hashprice]", "[hash_price]", "'hash_price' is unknown"),
+        ('"USD/PH/s/day"', '"USD/EH/s/day"', r"\[hashprice\] has the unknown unit 'USD/EH/s/day'"),
+        ('"USD/kWh"', '"EUR/kWh"', "unknown unit 'EUR/kWh'"),
+        ("low = 35.0", "lowest = 35.0", r"\[hashprice\] has an unknown key 'lowest'"),
+        ("low = 35.0\n", "", r"\[hashprice\] has no low"),
+        ("low = 35.0", "low = 50.0", "not in order"),
+        ("low = 35.0", "low = -1.0", "lies outside"),
+        ("low = 35.0", 'low = "35"', "must be a number"),
+        ("low = 35.0", "low = nan", "must be a number"),
+        ("low = 35.0", "low = true", "must be a number"),
+        ("likely = 0.65", "likely = 65.0", r"\[utilisation\] lies outside"),
+        ("low = 1.05", "low = 0.9", r"\[pue\] lies outside"),
+        ("format = 1", "format = 2", "format is 2"),
+        ("as_of = 2026-05-20", 'as_of = "May"', "as_of must be a date"),
+        ("as_of = 2026-05-20", "", "as_of must be a date"),
+        ('currency = "USD"', "", "currency is missing"),
+        ('card = "H200"', 'card = ""', "has no card"),
+        ('source = "assumption: usual pool fees"', 'source = " "', "has no source"),
+        ("j_per_th = 17.5", "j_per_th = 0", "no number above 0"),
+        ("j_per_th = 17.5", "j_per_gh = 17.5", "exactly its four keys"),
+        ("[pue]", "[pue", "is not a TOML file"),
+        ('unit = "MW"', 'unit = "GW"', "unknown unit 'GW'"),
+    ],
+)
+def test_a_wrong_price_file_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    text = example()
+    assert old in text
+    path = write(tmp_path, text.replace(old, new, 1))
+    with pytest.raises(BenchError, match=says) as told:
+        economics.read_prices(path)
+    assert str(path) in told.value.message
+    assert told.value.fix
+
+
+@pytest.mark.parametrize("name", sorted(economics.UNITS))
+def test_every_table_is_needed(tmp_path: Path, name: str) -> None:
+    start = example().index(f"[{name}]")
+    rest = example()[start + 1 :]
+    text = example()[:start] + rest[rest.index("\n[") + 1 :]
+    with pytest.raises(BenchError, match=rf"\[{name}\] is missing"):
+        economics.read_prices(write(tmp_path, text))
+
+
+def test_no_such_price_file(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no such file"):
+        economics.read_prices(tmp_path / "none.toml")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# from measured rows to an outlook
+
+H100 = replace(factory.CARD_A, name="Example H100 A")
+PRICES = economics.read_prices(economics.example_path())
+
+
+def outlook(records: list[Any], **how: Any) -> economics.Outlook:
+    return economics.evaluate(economics.cards(store.to_frame(records)), PRICES, **how)
+
+
+def test_a_card_is_what_was_measured() -> None:
+    (card,) = economics.cards(store.to_frame(factory.run(H100)))
+    assert card.hash_per_s.likely == pytest.approx(8e9, rel=0.01)  # type: ignore[union-attr]
+    assert card.j_per_th == pytest.approx(640 / 8e-3, rel=0.01)
+    assert card.ai_task == "transformer gemm llama3-8b bf16 b1 s8192"
+    assert card.idle_w == Range(75.0, 75.0, 75.0)
+    # 5% from the sensor, and a little from the repeats
+    assert card.mine_w.high / card.mine_w.likely == pytest.approx(1.05, abs=0.003)  # type: ignore[union-attr]
+    assert card.reasons == ()
+
+
+def test_the_wall_has_the_hosts_share_unless_the_watts_are_the_walls() -> None:
+    at_card = outlook(factory.run(H100)).cards[0].likely
+    at_wall = outlook([replace(record, energy_scope="wall") for record in factory.run(H100)]).cards[0].likely
+    assert at_card is not None
+    assert at_wall is not None
+    assert at_card.mine_kw == pytest.approx((at_wall.mine_kw * 1000 + 120) / 0.94 / 1000)
+
+
+def test_the_walls_bounds_take_the_hosts_and_the_supplys_worst_and_best() -> None:
+    (card,) = economics.cards(store.to_frame(factory.run(H100)))
+    found = economics._wall_kw(card.mine_w, card, PRICES)  # type: ignore[arg-type]
+    assert found.low == pytest.approx((card.mine_w.low + 60) / 0.96 / 1000)  # type: ignore[union-attr,operator]
+    assert found.high == pytest.approx((card.mine_w.high + 200) / 0.92 / 1000)  # type: ignore[union-attr,operator]
+
+
+def test_the_ai_task_can_be_chosen_and_is_the_hungriest_by_default() -> None:
+    decode = [
+        replace(record, phase="decode", power_mean_w=300.0, rate_per_s=1e12)
+        for record in factory.run(H100, workloads=[factory.gemm])
+    ]
+    frame = store.to_frame([*factory.run(H100), *decode])
+    assert "gemm" in str(economics.cards(frame)[0].ai_task)
+    (card,) = economics.cards(frame, ai="decode bf16")
+    assert "decode" in str(card.ai_task)
+    assert card.ai_w.likely == pytest.approx(300.0)  # type: ignore[union-attr]
+    with pytest.raises(BenchError, match="no transformer task here holds 'train'"):
+        economics.cards(frame, ai="train")
+
+
+def test_a_line_without_watts_is_no_better_miner_than_one_with() -> None:
+    unread = [replace(r, power_limit_w=1.0) for r in factory.run(H100, metered=False, workloads=[factory.sha256d])]
+    (card,) = economics.cards(store.to_frame([*unread, *factory.run(H100)]))
+    assert card.mine_w is not None
+
+
+def test_mining_and_ai_stand_side_by_side_with_the_asic() -> None:
+    found = outlook(factory.run(H100))
+    (card,) = found.cards
+    assert card.mining is not None
+    assert card.ai is not None
+    assert card.likely is not None
+    assert card.ai.net_per_h.likely == pytest.approx(economics.ai_net(card.likely))
+    assert card.advantage_per_h.likely == pytest.approx(card.ai.net_per_h.likely - card.mining.net_per_h.likely)  # type: ignore[union-attr]
+    assert card.ai.net_per_year.likely == pytest.approx(card.ai.net_per_h.likely * 8760)  # type: ignore[operator]
+    per_mwh = card.ai.net_per_h.likely / (economics.ai_kwh(card.likely) / 1000)  # type: ignore[operator]
+    assert card.ai.net_per_mwh.likely == pytest.approx(per_mwh)
+    assert card.asic_factor == pytest.approx(80_000 / 17.5, rel=0.01)
+    assert set(card.break_evens) == set(economics.BREAK_EVENS)
+    assert found.asic.revenue_per_h.likely == pytest.approx(42 * 200 * 0.98 * 0.99 / 24000)
+
+
+def test_verdicts_follow_the_bounds() -> None:
+    sure = {name: replace(price, range=Range.of(price.range.likely or 0.0)) for name, price in PRICES.items.items()}
+    fixed = replace(PRICES, items=sure, rents=(("*", replace(PRICES.rents[0][1], range=Range.of(2.0))),))
+    cards = economics.cards(store.to_frame(factory.run(H100)))
+    assert economics.evaluate(cards, fixed).cards[0].verdict == "AI"
+    poor = replace(fixed, rents=(("*", replace(PRICES.rents[0][1], range=Range.of(0.0))),))
+    assert economics.evaluate(cards, poor).cards[0].verdict == "mining"
+    torn = replace(fixed, rents=(("*", replace(PRICES.rents[0][1], range=Range(0.0, 0.3, 2.0))),))
+    assert economics.evaluate(cards, torn).cards[0].verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("records", "mining", "ai", "reason"),
+    [
+        (factory.run(H100, workloads=[factory.sha256d]), True, False, "no transformer task"),
+        (factory.run(H100, workloads=[factory.gemm]), False, True, "sha256d was not measured"),
+        (factory.run(H100, metered=False), False, False, "no watts were read"),
+        (factory.run(H100, idle_power_w=None), False, False, "no idle power"),
+        (factory.run(factory.CARD_B), True, False, "has no rent for it"),
+        (factory.run(H100, energy_method="assumed"), True, True, "assumed, not measured"),
+    ],
+)
+def test_what_is_missing_is_said_and_never_zero(records: list[Any], mining: bool, ai: bool, reason: str) -> None:
+    (card,) = outlook(records).cards
+    assert (card.mining is not None, card.ai is not None) == (mining, ai)
+    assert any(reason in said for said in card.reasons)
+    if not (mining and ai):
+        assert card.advantage_per_h is None
+        assert card.verdict == "unknown"
+        assert not set(card.break_evens) & {"rent", "electricity", "utilisation", "hashprice"}
+
+
+def test_invalid_rows_earn_nothing() -> None:
+    wild = replace(factory.sha256d(H100, 9, factor=100.0), valid=False, invalid_reasons="x", idle_power_w=1.0)
+    with_wild = economics.cards(store.to_frame([*factory.run(H100), wild]))
+    assert with_wild == economics.cards(store.to_frame(factory.run(H100)))
+
+
+def test_a_site_full_of_each() -> None:
+    found = outlook(factory.run(H100), site_mw=13.0)
+    by_use = {(choice.what, choice.use): choice for choice in found.site}
+    asic = by_use["S21-class ASIC", "mining"]
+    assert asic.machines.likely == math.floor(13_000 / (1.3 * 3.5))
+    assert asic.ph_per_s.likely == pytest.approx(13_000 / (1.3 * 3.5) * 0.2)  # type: ignore[union-attr]
+    ai = by_use["Example H100 A", "AI"]
+    likely = found.cards[0].likely
+    assert likely is not None
+    machines = 13_000 / (1.3 * likely.ai_kw)
+    assert ai.machines.likely == math.floor(machines)
+    assert ai.net_per_year.likely == pytest.approx(machines * economics.ai_net(likely) * 8760)
+    assert ai.tokens_per_s.likely == pytest.approx(machines * 700e12 / 1.5e10, rel=0.01)  # type: ignore[union-attr]
+    # twice the megawatts hold twice the money
+    double = outlook(factory.run(H100), site_mw=26.0)
+    assert double.site[-1].net_per_year.likely == pytest.approx(2 * found.site[-1].net_per_year.likely)  # type: ignore[operator]
+    with pytest.raises(BenchError, match="holds nothing"):
+        outlook(factory.run(H100), site_mw=0.0)
+
+
+def test_every_table_says_that_an_asic_wins() -> None:
+    found = outlook(factory.run(H100))
+    text = render.economics_markdown(found)
+    assert economics.SENTENCE in text
+    assert "S21-class ASIC" in text
+    assert "4,5" in text
+    # also where nothing could be reckoned
+    bare = render.economics_markdown(outlook(factory.run(H100, metered=False)))
+    assert economics.SENTENCE in bare
+    assert "S21-class ASIC" in bare
+
+
+def test_flat_rows_name_their_units() -> None:
+    items = json.loads(render.economics_json(outlook(factory.run(H100))))
+    assert len({tuple(item) for item in items}) == 1
+    assert all(item["unit"] for item in items)
+    assert {item["unit"] for item in items} >= {"USD/h", "USD/MWh", "USD/GPU/year", "USD/PH/s/day", "share"}
+    assert render.economics_csv(outlook(factory.run(H100))).splitlines()[0] == "what,use,figure,unit,low,likely,high"
+
+
+def test_a_loser_is_told_to_switch_off() -> None:
+    dear = {**PRICES.items, "electricity": replace(PRICES.items["electricity"], range=Range.of(9.0))}
+    found = economics.evaluate(economics.cards(store.to_frame(factory.run(H100))), replace(PRICES, items=dear))
+    assert any("better switched off" in line for line in economics.notes(found))
+    assert not any("switched off" in line for line in economics.notes(outlook(factory.run(H100))))
+
+
+def test_economics_loads_no_gpu_stack() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, bench.analysis.economics; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert not {"torch", "cupy", "pandas", "scipy"} & set(done.stdout.split())

@@ -1,0 +1,230 @@
+"""Tables: the same text on the screen and in Markdown, nothing eaten by markup, no figure bent by its prefix."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from bench.analysis import compare, published
+from bench.analysis.economics import Range
+from bench.model import Device, Sensor
+from bench.output import tables as render
+from bench.storage import store
+from tests.support import factory
+
+A, B = factory.CARD_A, factory.CARD_B
+
+
+def shown(thing: Any, width: int = 250) -> str:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(thing)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (8.0655e9, "hash/s", "8.066 GH/s"),
+        (999_960.0, "hash/s", "1.000 MH/s"),
+        (999_940.0, "hash/s", "999.9 kH/s"),
+        (7.0e14, "FLOP/s", "700.0 TFLOP/s"),
+        (1.03e12, "FLOP/J", "1.030 TFLOP/J"),
+        (640.12, "W", "640.1 W"),
+        (1400.0, "W", "1400 W"),
+        (0.25, "token/J", "0.2500 tok/J"),
+        (12.0, "token/s", "12.00 tok/s"),
+        (0.0, "hash/s", "0 hash/s"),
+        (None, "W", "–"),
+        (math.nan, "W", "–"),
+    ],
+)
+def test_quantities(value: float | None, unit: str, text: str) -> None:
+    assert render.quantity(value, unit) == text
+
+
+@given(st.floats(1e-3, 1e20))
+def test_a_quantity_reads_back_within_its_digits(value: float) -> None:
+    number, unit = render.quantity(value, "hash/s").split()
+    scale = {sign: scale for scale, sign in render._PREFIXES}[unit.removesuffix("H/s")]
+    assert float(number) * scale == pytest.approx(value, rel=6e-4)
+    assert 0.99 <= float(number) < 1000.0 or value >= 1e21
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Range(1.0, 2.0, 3.0), "2.00 [1.00, 3.00]"),
+        (Range(2.0, 2.0, 2.0), "2.00"),
+        (Range(None, -4.93, None), "-4.93 [no bounds]"),
+        (Range(None, None, None), "–"),
+        (None, "–"),
+        (Range(-1310.0, 0.0, 26_900_000.0), "0 [-1.31k, 26.9M]"),
+        (Range.of(9.3e-8), "9.3e-08"),
+    ],
+)
+def test_money(value: Range | None, text: str) -> None:
+    assert render.money(value) == text
+
+
+def test_half_width_and_ratio() -> None:
+    assert render.plus_minus(100.0, 99.0, 101.0) == "±1.0%"
+    assert render.plus_minus(100.0, None, None) == ""
+    assert render.plus_minus(1.0, 0.001, 1000.0) == "±>1000%"
+
+
+def result_of(*records: Any, **how: Any) -> compare.Result:
+    return compare.compare(store.to_frame([record for part in records for record in part]), **how)
+
+
+def test_screen_and_markdown_hold_the_same_cells() -> None:
+    result = published.lay(result_of(factory.run(A), factory.run(B)), ["H100 SXM"])
+    grid = render.comparison_grid(result)
+    screen, markdown = shown(render.comparison_table(result)), render.comparison_markdown(result)
+    for cells in grid.rows:
+        for text in cells:
+            assert text in screen
+            assert render._escape(text) in markdown
+    table = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {len(grid.header) + 1}
+    assert len(table) == len(grid.rows) + 2
+
+
+def test_nothing_is_eaten_by_markup_or_ends_a_cell() -> None:
+    odd = "Card [bold] |x| `y` <b>"
+    records = [replace(record, device_name=odd) for record in factory.run(A)]
+    result = result_of(records, factory.run(B))
+    assert odd in shown(render.comparison_table(result))
+    assert f"against {odd}" in shown(render.comparison_table(result))
+    markdown = render.comparison_markdown(result)
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    assert "<b>" not in markdown.replace("\\<b>", "")
+
+
+def test_cards_stand_under_one_another() -> None:
+    grid = render.comparison_grid(result_of(factory.run(A), factory.run(B)))
+    assert grid.header == ("workload", "metric", "card", "n", "figure", "ratio [95%]", "verdict")
+    assert [(cells[1], cells[2]) for cells in grid.rows[:4]] == [
+        ("rate", A.name),
+        ("rate", B.name),
+        ("power", A.name),
+        ("power", B.name),
+    ]
+    # modelled tokens of one shape repeat the FLOPs' ratio and are left to CSV and JSON
+    assert not [cells for cells in grid.rows if "tokens" in cells[1]]
+
+
+def test_one_run_is_one_line_per_task_with_every_metric() -> None:
+    grid = render.rows_grid(factory.run(A))
+    assert len(grid.rows) == 2
+    assert grid.header[:4] == ("card", "workload", "implementation", "n")
+    assert "tokens/J (modelled)" in grid.header
+    assert grid.rows[0][3] == "5"
+    assert "±" in grid.rows[0][4]
+
+
+def test_without_watts_there_is_no_column_of_dashes() -> None:
+    grid = render.rows_grid(factory.run(A, metered=False))
+    assert grid.header[-2:] == ("rate", "tokens/s (modelled)")
+
+
+def test_two_cards_of_one_name_are_kept_apart() -> None:
+    twin = [replace(record, device_uuid="GPU-twin") for record in factory.run(A)]
+    assert len(render.rows_grid([*factory.run(A), *twin]).rows) > len(render.rows_grid(factory.run(A)).rows)
+
+
+def test_invalid_lines_are_marked() -> None:
+    lost = [factory.invalid(record) for record in factory.run(A)]
+    grid = render.rows_grid([*factory.run(A, workloads=[factory.gemm]), *[r for r in lost if r.workload == "sha256d"]])
+    assert grid.header[-1] == "note"
+    assert [cells[-1] for cells in grid.rows] == ["", "invalid"]
+    beside = render.comparison_grid(result_of(factory.run(B), lost))
+    assert [cells[-1] for cells in beside.rows if cells[2] == A.name] == ["invalid"] * 6
+
+
+def test_notes_of_a_run() -> None:
+    records = [
+        factory.invalid(factory.sha256d(), "counter frozen"),
+        replace(factory.sha256d(repeat=2), verified=False),
+        replace(factory.sha256d(repeat=3), steady=False, mode="smoke"),
+        replace(factory.gemm(repeat=4), warnings="idle moved; clocks fell", energy_method="assumed"),
+        replace(factory.gemm(repeat=5), warnings="idle moved"),
+    ]
+    notes = "\n".join(render.row_notes(records))
+    for said in (
+        "counter frozen",
+        "not verified",
+        "not steady",
+        "idle moved (2 of 5 windows: transformer gemm llama3-8b bf16)",
+        "clocks fell",
+        "assumed",
+        "smoke",
+    ):
+        assert said in notes
+    assert render.row_notes(factory.run(A)) == []
+
+
+def test_the_share_of_the_peak_is_told_with_its_source_and_the_clock_that_explains_over_100_percent() -> None:
+    usual = factory.gemm(mbu=0.25, peak_source="stated: made up, at 1755 MHz boost")
+    (note,) = render.peak_notes([usual])
+    assert note.startswith(
+        "transformer gemm llama3-8b bf16 b1 s8192: MFU 70.8%, MBU 25.0% of the peak (stated: made up"
+    )
+    assert "SM clock" not in note
+    (note,) = render.peak_notes([replace(usual, mfu=1.04, sm_clock_mhz_mean=1900.0)])
+    assert "MFU 104.0%" in note
+    assert "the SM clock was 1900 MHz" in note
+    assert render.peak_notes([replace(usual, mfu=None)]) == [], "an unknown peak is no peak"
+
+
+def test_notes_of_a_comparison_say_why_and_where() -> None:
+    portable = [replace(record, implementation="torch-portable") for record in factory.run(B)]
+    result = published.lay(
+        result_of(factory.run(A), portable, [factory.invalid(factory.sha256d(B, 9, implementation="torch-portable"))]),
+        ["L4"],
+    )
+    notes = "\n".join(render.comparison_notes(result))
+    assert "refused: implementation_class torch-portable against native" in notes
+    assert "this run, line 22" in notes
+    assert "published, not measured here: L4 sha256 single hashcat m1400, measured 5.400 GH/s — tnAnGel" in notes
+    assert f"{B.name}: implementation_class torch-portable, power_limit_w 300" in notes
+
+
+def test_csv_and_json_hold_the_same_rows() -> None:
+    result = published.lay(result_of(factory.run(A), factory.run(B, metered=False)), ["L4"])
+    rows = list(csv.DictReader(render.comparison_csv(result).splitlines()))
+    items = json.loads(render.comparison_json(result))
+    assert len(rows) == len(items)
+    for row, item in zip(rows, items, strict=True):
+        assert list(row) == list(item)
+        for name, value in item.items():
+            assert row[name] == (
+                "" if value is None else str(value) if not isinstance(value, bool) else str(value).lower()
+            )
+    assert render.objects_csv([]) == ""
+
+
+def test_devices() -> None:
+    found = [
+        (
+            Device("cuda", 1, "Example GPU A", cores=132, memory_bytes=80 << 30, arch="sm_90"),
+            Sensor("nvml", "gpu", counter=True),
+        ),
+        (Device("cpu", 0, "Example CPU C"), Sensor("none", None, reason="RAPL is readable by root only")),
+    ]
+    screen = shown(render.devices_table(found))
+    assert "cuda:1" in screen
+    assert "80.0 GiB" in screen
+    assert "nvml, gpu, counter" in screen
+    assert "see below" in screen
+    assert render.device_notes(found) == ["cpu: RAPL is readable by root only"]
+    assert json.loads(render.devices_json(found))[0]["device"]["label"] == "cuda:1"

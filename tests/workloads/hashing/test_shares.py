@@ -1,0 +1,176 @@
+"""Shares prove work: re-hashing, the Poisson judgement, and what `bitwatt verify` reports."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+
+import pytest
+
+from bench.model import METHOD_VERSION, SCHEMA_VERSION, Record, Share
+from bench.workloads.hashing import shares as proof
+from bench.workloads.hashing.job import HeaderRoll, reference_scan, with_nonce
+from tests.support.paths import DATA
+
+BITS = 6
+NONCES = 20_000
+
+
+def real_headers() -> list[dict[str, str]]:
+    with (DATA / "headers.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("row", real_headers(), ids=lambda row: row["height"])
+def test_real_blocks_hash_to_their_published_hash(row):
+    share = Share(row["header_hex"], int(row["nonce"]))
+    digest = proof.rehash(share)
+    assert digest[::-1].hex() == row["block_hash"]
+    assert proof.leading_zero_bits(digest) == 256 - int(row["block_hash"], 16).bit_length() >= 32
+    assert proof.share_problem(share, 32) is None
+
+
+def test_leading_zero_bits_reads_the_digest_from_its_last_byte():
+    assert proof.leading_zero_bits(bytes(32)) == 256
+    assert proof.leading_zero_bits(bytes(31) + b"\x80") == 0
+    assert proof.leading_zero_bits(b"\x01" + bytes(31)) == 255
+    assert proof.leading_zero_bits(bytes(30) + b"\x01\x00") == 15
+
+
+@pytest.mark.parametrize("expected", [0.5, 3.0, 200.0, 12_000.0])
+def test_judge_is_twice_the_smaller_tail(expected):
+    for found in {0, int(expected), int(expected * 1.05) + 1}:
+        terms = [math.exp(k * math.log(expected) - expected - math.lgamma(k + 1)) for k in range(found + 400)]
+        at_most, at_least = math.fsum(terms[: found + 1]), 1 - math.fsum(terms[:found])
+        assert proof.judge(expected, found) == pytest.approx(min(1, 2 * min(at_most, at_least)), rel=1e-3, abs=1e-12)
+
+
+def test_judge_tells_half_the_work_and_double_from_all_of_it():
+    assert proof.judge(200, 205) > 0.5
+    assert proof.judge(200, 100) < 1e-12
+    assert proof.judge(200, 400) < 1e-12
+    assert proof.judge(0, 0) == 1.0
+    assert proof.judge(0, 1) == 0.0
+    assert proof.judge(float("nan"), 1) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("share", "says"),
+    [
+        (Share("00" * 79, 0), "79 bytes"),
+        (Share("zz" * 80, 0), "malformed"),
+        (Share("00" * 80, 7), "not the one in its header"),
+        (Share("00" * 80, 0), "leading zero bits"),
+    ],
+)
+def test_bad_shares_are_named(share, says):
+    assert says in (proof.share_problem(share, 16) or "")
+
+
+def row_with_shares(seed: int = 1) -> tuple[Record, list[Share]]:
+    header = HeaderRoll(seed).header(0)
+    found = reference_scan(proof.sha256d, header, BITS, 0, NONCES)
+    shares = [Share(with_nonce(header, nonce).hex(), nonce) for nonce in found]
+    expected = NONCES / 2**BITS
+    row = Record(
+        schema_version=SCHEMA_VERSION,
+        method_version=METHOD_VERSION,
+        run_id="r",
+        started_utc="2026-01-01T00:00:00Z",
+        harness_version="0",
+        device_kind="cpu",
+        device_name="x",
+        device_index=0,
+        workload="sha256d",
+        implementation="c-test",
+        native=True,
+        repeat=seed,
+        mode="smoke",
+        window_s=2.0,
+        launches=1,
+        work=float(NONCES),
+        work_unit="hash",
+        rate_per_s=NONCES / 2.0,
+        energy_j=20.0,
+        work_per_j=NONCES / 20.0,
+        power_mean_w=10.0,
+        share_bits=BITS,
+        shares_expected=expected,
+        shares_found=len(shares),
+        shares_p_value=proof.judge(expected, len(shares)),
+        verified=True,
+        valid=True,
+    )
+    return row, shares
+
+
+ROW, SHARES = row_with_shares(1)
+OTHER_ROW, OTHER_SHARES = row_with_shares(2)
+
+
+def messages(rows, shares):
+    return [(problem.row, problem.message) for problem in proof.verify_rows(rows, shares)]
+
+
+def test_honest_rows_have_no_problem():
+    assert messages([ROW, OTHER_ROW], [SHARES, OTHER_SHARES]) == []
+
+
+def test_rows_of_other_workloads_need_no_shares():
+    flops = dataclasses.replace(
+        ROW, workload="transformer", work_unit="FLOP", share_bits=None, shares_expected=None, shares_found=None
+    )
+    assert messages([flops], [None]) == []
+    assert "rate_per_s" in messages([dataclasses.replace(flops, rate_per_s=1.0)], [None])[0][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"rate_per_s": ROW.rate_per_s * 1.01}, "rate_per_s"),
+        ({"work_per_j": 1.0}, "work_per_j"),
+        ({"energy_j": 19.0}, "work_per_j"),
+        ({"window_s": 1.0}, "rate_per_s"),
+        ({"shares_expected": 1.0}, "shares_expected"),
+        ({"shares_found": len(SHARES) + 1}, "the sidecar holds"),
+        ({"shares_found": None}, "nothing proves"),
+        ({"share_bits": BITS + 1, "shares_expected": NONCES / 2 ** (BITS + 1)}, "does not hash to a share"),
+        # Everything that follows from the work is edited along with it; only the shares still tell.
+        (
+            {
+                "work": 2.0 * NONCES,
+                "rate_per_s": float(NONCES),
+                "work_per_j": NONCES / 10,
+                "shares_expected": 2 * NONCES / 2**BITS,
+            },
+            "should yield about",
+        ),
+    ],
+)
+def test_an_edited_row_is_found(change, says):
+    found = messages([OTHER_ROW, dataclasses.replace(ROW, **change)], [OTHER_SHARES, SHARES])
+    assert found
+    assert all(row == 1 for row, _ in found)
+    assert any(says in message for _, message in found)
+
+
+def test_shares_that_lie_are_found():
+    invented = [*SHARES[:-1], Share(with_nonce(bytes(80), 5).hex(), 5)]
+    assert "does not hash" in messages([ROW], [invented])[0][1]
+    repeated = [*SHARES[:-1], SHARES[0]]
+    assert any("twice in this row" in message for _, message in messages([ROW], [repeated]))
+    assert any("already in row 1" in message for _, message in messages([ROW, ROW], [SHARES, SHARES]))
+    assert "missing from the sidecar" in messages([ROW], [None])[0][1]
+    withheld = messages([dataclasses.replace(ROW, shares_found=0)], [[]])
+    assert any("should yield" in message for _, message in withheld)
+
+
+def test_scrypt_shares_are_hashed_by_scrypt():
+    share = Share("00" * 80, 0)
+    assert proof.rehash(share, "scrypt") != proof.rehash(share, "sha256d")
+
+
+def test_rows_and_shares_must_pair():
+    with pytest.raises(ValueError, match="argument 2"):
+        proof.verify_rows([ROW], [])
