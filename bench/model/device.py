@@ -28,11 +28,19 @@ class Device:
     """``sm_90`` on CUDA, the machine's architecture on a CPU."""
 
     @property
+    def is_cuda_like(self) -> bool:
+        """Whether ``torch.cuda`` drives the device: CUDA, and ROCm, whose builds of torch keep that name."""
+        return self.kind in ("cuda", "rocm")
+
+    @property
+    def torch_module(self) -> str:
+        """The module of torch that drives the device: ``cuda`` for ROCm too, else the device's kind."""
+        return "cuda" if self.is_cuda_like else self.kind
+
+    @property
     def torch_name(self) -> str:
-        """The name torch knows the device by. ROCm builds of torch call their devices ``cuda``."""
-        if self.kind == "cpu":
-            return "cpu"
-        return f"{'cuda' if self.kind == 'rocm' else self.kind}:{self.index}"
+        """The name by which torch knows the device, for example ``cpu``, ``cuda:0`` (ROCm too) or ``musa:1``."""
+        return "cpu" if self.kind == "cpu" else f"{self.torch_module}:{self.index}"
 
     @property
     def label(self) -> str:
