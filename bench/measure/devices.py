@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.model import BenchError, Device
+from bench.model import BenchError, Device, first_line, usable_cores
 
 KINDS = ("cuda", "rocm", "musa", "mlu", "xpu", "mps", "cpu")
 
@@ -78,7 +77,7 @@ def accelerators() -> list[Device]:
         return [_describe(kind, index) for index in range(torch.accelerator.device_count())]
     except RuntimeError as error:
         raise BenchError(
-            f"torch sees a {kind} device but cannot use it ({_first_line(error)})",
+            f"torch sees a {kind} device but cannot use it ({first_line(error)})",
             "mend the driver, or use --device cpu",
         ) from error
 
@@ -96,13 +95,6 @@ def cpu() -> Device:
         arch=platform.machine(),
         driver=f"{platform.system()} {platform.release()}",
     )
-
-
-def usable_cores() -> int:
-    """Logical cores that this process may run on (its affinity mask, where the system has one)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _describe(kind: str, index: int) -> Device:
@@ -194,7 +186,3 @@ def _cpu_name() -> str:
 
 def _optional_text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,8 +1,8 @@
 """The frozen types that cross the boundaries between packages. Imports nothing of ours."""
 
 from bench.model.comparison import Comparison
-from bench.model.device import Device
-from bench.model.errors import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, BenchError, Skip
+from bench.model.device import Device, usable_cores
+from bench.model.errors import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, BenchError, Skip, first_line
 from bench.model.job import Audit, Facts, Job, Share, Variant
 from bench.model.power import DEVICE_LOST, CardState, Energy, Meter, ReferenceMeter, Sample, Sensor, Window
 from bench.model.record import METHOD_VERSION, SCHEMA_VERSION, Idle, Measurement, Record, Refusal
@@ -35,4 +35,6 @@ __all__ = [
     "Skip",
     "Variant",
     "Window",
+    "first_line",
+    "usable_cores",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 
@@ -46,3 +47,10 @@ class Device:
     def label(self) -> str:
         """``cuda:0`` or ``cpu``: what ``--device`` accepts."""
         return "cpu" if self.kind == "cpu" else f"{self.kind}:{self.index}"
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may run on: its affinity mask, which containers and taskset set."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

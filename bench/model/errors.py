@@ -9,7 +9,7 @@ EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, EXIT_INVALID = 0, 1, 2, 3
 class BenchError(Exception):
     """What happened in one sentence, and what to do next in another.
 
-    Raised for everything a user can cause or mend. The command line prints it without a traceback
+    Raised for everything that a user can cause or fix. The command line prints it without a traceback
     and exits with ``exit_code``.
     """
 
@@ -22,3 +22,9 @@ class BenchError(Exception):
 
 class Skip(BenchError):  # noqa: N818 - a state of affairs, not a fault
     """A variant that this device cannot run (too little memory, a type it lacks). The run goes on without it."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text without its final period, or the name of its type where it has no text."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -98,6 +99,6 @@ def test_a_broken_card_is_an_error_not_a_cpu(monkeypatch):
 
 
 def test_the_cpu_counts_the_cores_it_may_use(monkeypatch):
-    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _pid: {0, 3, 5})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 3, 5})
     assert devices.cpu().cores == 3
     assert devices.cpu().name

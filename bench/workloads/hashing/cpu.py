@@ -8,7 +8,6 @@ nothing to hash, and a power sampler in the same process finds the GIL free.
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bench.model import BenchError
+from bench.model import BenchError, usable_cores
 from bench.workloads.hashing import kernels
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
@@ -218,13 +217,6 @@ class CpuScan:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def usable_cores() -> int:
-    """Logical cores this process may run on: its affinity, which containers and taskset set."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def thread_count(options: Mapping[str, Any]) -> int:
     """Threads asked for with ``options["threads"]``, else one per usable core.
 
@@ -237,8 +229,3 @@ def thread_count(options: Mapping[str, Any]) -> int:
     if not isinstance(asked, int) or asked < 1:
         raise BenchError(f"{asked!r} is no number of threads", "give a whole number of at least 1")
     return asked
-
-
-def power_of_two_from(number: int) -> int:
-    """The least power of two that is at least ``number`` ≥ 1."""
-    return 1 << (number - 1).bit_length()

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bench.model import BenchError, Device
+from bench.model import BenchError, Device, first_line
 from bench.workloads.hashing import kernels
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 
@@ -358,17 +358,6 @@ def whole_source(name: str) -> str:
     """
     text = kernels.source(name)
     return re.sub(r'^#include "([\w.]+)"$', lambda found: kernels.source(found[1]), text, flags=re.MULTILINE)
-
-
-def power_of_two_from(number: int) -> int:
-    """The least power of two that is at least ``number`` ≥ 1."""
-    return 1 << (number - 1).bit_length()
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type's name."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _compiler_error(error: BaseException) -> str:

@@ -50,3 +50,8 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds. Idempotent."""
+
+
+def power_of_two_from(number: int) -> int:
+    """The least power of two that is at least ``number`` ≥ 1."""
+    return 1 << (number - 1).bit_length()

@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.model import Device
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cpu import CpuScan, HostScan, power_of_two_from, thread_count
+from bench.workloads.hashing.cpu import CpuScan, HostScan, thread_count
+from bench.workloads.hashing.engine import power_of_two_from
 
 GRAIN = 64
 """A whole number of any vector's lanes: 1 to 10 ms of one thread."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.model import BenchError, Device
-from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan, power_of_two_from
-from bench.workloads.hashing.engine import NONCE_SPACE, Work
+from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan
+from bench.workloads.hashing.engine import NONCE_SPACE, Work, power_of_two_from
 from bench.workloads.hashing.sha256d_cuda import prepare
 
 GAPS_AND_WIDE = ((1, 0), (1, 1), (2, 1), (4, 1))

@@ -7,7 +7,8 @@ from typing import Any
 
 from bench.model import Device
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cpu import CpuScan, HostScan, power_of_two_from, thread_count
+from bench.workloads.hashing.cpu import CpuScan, HostScan, thread_count
+from bench.workloads.hashing.engine import power_of_two_from
 
 GRAIN = 1 << 15
 NONCES_PER_THREAD = 1 << 18

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.model import Device
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan, power_of_two_from
-from bench.workloads.hashing.engine import NONCE_SPACE, Work
+from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan
+from bench.workloads.hashing.engine import NONCE_SPACE, Work, power_of_two_from
 
 VARIANTS = (0, 1, 2, 3, 4)
 """Balances of the two integer pipes; the kernel's text says what each is."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from bench.model import Audit, Device, Facts, Skip, Variant
+from bench.model import Audit, Device, Facts, Skip, Variant, first_line
 from bench.workloads.transformer import (
     block,
     dtypes,
@@ -171,7 +171,7 @@ class BlockJob:
                     run()
         except RuntimeError as error:
             raise Skip(
-                f"torch.compile cannot build the block here: {torch_device.first_line(error)}",
+                f"torch.compile cannot build the block here: {first_line(error)}",
                 "install a C++ compiler (on a GPU: Triton too), or leave --compile out",
             ) from error
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.model import BenchError, Device, Skip
+from bench.model import BenchError, Device, Skip, first_line
 
 UNKNOWN_CACHE_BYTES = 256 << 20
 """Taken where a device does not tell its last-level cache: the largest known of a GPU (MI300X's 256 MiB)."""
@@ -236,11 +236,6 @@ def capture(device: Device, run: Callable[[], Any]) -> Callable[[], Any]:
             run()
     replay: Callable[[], Any] = graph.replay
     return replay
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, without its final period."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 class Values:

@@ -12,7 +12,7 @@ from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.model import BenchError, Device, Variant
+from bench.model import BenchError, Device, Variant, usable_cores
 from bench.workloads.hashing import cpu as cpu_scan
 from bench.workloads.hashing import kernels, sha256d, sha256d_cpu
 from bench.workloads.hashing import shares as proof
@@ -129,7 +129,7 @@ def test_the_whole_job_in_every_instruction_set(isa):
 def test_the_choice_is_one_that_runs_and_is_named():
     engine = sha256d_cpu.open_engine(CPU, {})
     assert engine.implementation.removeprefix("c-") in ISAS
-    assert engine.setting == f"threads={cpu_scan.usable_cores()}"
+    assert engine.setting == f"threads={usable_cores()}"
     engine.close()
 
 
