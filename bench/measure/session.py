@@ -12,40 +12,36 @@ from bench.measure.runner import Context, Observer, Timing
 from bench.model import Device, Idle, Job, Measurement, Meter, Record, ReferenceMeter, Refusal, Skip, Variant
 from bench.storage.store import Store
 from bench.workloads import Request
-from bench.workloads.transformer import torch_device
 
 
 def resolve(device: Device, variants: Sequence[Variant], observer: Observer) -> list[Variant]:
-    """Do the searches that name a variant (phase ``mamf``) before anything is measured, with their progress shown.
+    """Let each workload that has a search complete its variants before anything is measured, showing progress.
 
     Returns:
-        The variants to measure; those that the device cannot search are told and left out.
+        The variants to measure. A variant that the device cannot search is reported and left out.
 
     Raises:
-        BenchError: a product was wrong.
+        BenchError: the search met a wrong result.
     """
-    found: list[Variant] = []
+
+    def show(variant: Variant, done_s: float, budget_s: float) -> None:
+        if done_s == 0:
+            observer.stage(variant, "search", budget_s)
+        else:
+            observer.progress(done_s, None, None, None)
+
+    resolved: list[Variant] = []
     for variant in variants:
-        if variant.phase != "mamf" or variant.shape is not None:
-            found.append(variant)
-            continue
-        from bench.workloads.transformer import mamf
-        from bench.workloads.transformer import plan as transformer
-
-        budget_s = float(variant.options.get("budget_s", mamf.BUDGET_S))
-        observer.stage(variant, "search", budget_s)
-
-        def tell(_variant: Variant, share: float, _line: str, budget_s: float = budget_s) -> None:
-            observer.progress(share * budget_s, None, None, None)
-
+        search = getattr(workloads.load(variant.workload), "resolve", None)
         try:
-            (won,) = transformer.resolve(device, [variant], tell)
+            found = [variant] if search is None else search(device, [variant], show)
         except Skip as reason:
             observer.note(f"skipped: {variant.label}: {reason}")
-        else:
-            observer.note(f"{variant.label}: {won.shape} is the fastest shape found")
-            found.append(won)
-    return found
+            continue
+        if found != [variant]:
+            observer.note(f"{variant.label}: {', '.join(str(each.shape) for each in found)} is the fastest shape found")
+        resolved += found
+    return resolved
 
 
 FRESH_NS = 1_000_000_000
@@ -91,15 +87,14 @@ def measure_into(
     sensor = results.sensor(meter.sensor, meter.card_state(), device)
     idles: dict[str, Idle] = {}
     wrong = False
-    memory: torch_device.PeakMemory | None = None
+    fresh: Job | None = None
 
     def build(device: Device, variant: Variant) -> Job:
-        nonlocal memory
+        nonlocal fresh
         if variant.options.get("prefer") == "efficiency":
             variant = replace(variant, options={**variant.options, "joules": joules_of(meter)})
-        # Other workloads announce no memory of torch's.
-        memory = torch_device.PeakMemory(device) if variant.workload == "transformer" else None
-        return workloads.load(variant.workload).build(device, variant)
+        fresh = workloads.load(variant.workload).build(device, variant)
+        return fresh
 
     variants = resolve(device, variants, observer)
     for item in runner.measure(
@@ -108,10 +103,10 @@ def measure_into(
         match item:
             case Measurement():
                 results.append(item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
-                if memory is not None:
-                    # Told once a job, at its first window: later, other jobs stand beside it.
-                    _note_memory(results, item.record, memory.grown_bytes(), observer)
-                    memory = None
+                if fresh is not None:
+                    # Once per job, at its first window: later windows run while other jobs hold memory too.
+                    _note_memory(results, item.record, fresh.peak_memory_bytes(), observer)
+                    fresh = None
                 if item.reference_energy_j is not None:
                     ours_j = item.record.energy_j
                     results.note(
@@ -137,11 +132,13 @@ def _note_memory(results: Store, record: Record, peak_bytes: int | None, observe
 
     On a CPU the first job of a process also brings the pages of its libraries, so more says nothing there.
     """
+    if peak_bytes is None:
+        return
     gib = record.memory_announced_gib
     announced_bytes = None if gib is None else round(gib * runner.GIB)
     row = len(results.records)
     results.note("memory", {"row": row, "announced_bytes": announced_bytes, "peak_bytes": peak_bytes})
-    if record.device_kind == "cpu" or announced_bytes is None or peak_bytes is None:
+    if record.device_kind == "cpu" or announced_bytes is None:
         return
     if peak_bytes > (1 + MEMORY_EXCESS) * announced_bytes:
         observer.note(f"row {row}: {peak_bytes} bytes were held at the peak, {announced_bytes} were announced")

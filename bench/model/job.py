@@ -104,5 +104,11 @@ class Job(Protocol):
     def audit(self) -> Audit:
         """Judge what was launched since the last audit; called after a sync, outside every window."""
 
+    def peak_memory_bytes(self) -> int | None:
+        """Most device memory held since the job's allocation began, beyond what was held before; None if unknown.
+
+        Meaningful until the next job is built: the counters belong to the device, not to a job.
+        """
+
     def close(self) -> None:
         """Free what the job holds. Idempotent."""

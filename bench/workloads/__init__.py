@@ -7,6 +7,10 @@ A workload module offers two functions:
     :class:`~bench.model.BenchError` for a name it does not know.
 ``build(device, variant) -> Job``
     Allocates and prepares one variant. Raises :class:`~bench.model.Skip` where the device cannot run it.
+
+A module may also offer ``resolve(device, variants, progress) -> list[Variant]``: a search that completes planned
+variants before anything is measured. ``progress(variant, done_s, budget_s)`` is called with ``done_s`` = 0 before each
+search and again as it goes on. Raises :class:`~bench.model.Skip` where the device cannot run it.
 """
 
 from __future__ import annotations

@@ -74,6 +74,9 @@ class FakeJob:
         wrong = self.fault == "audit" and self.audits == 3
         return Audit(ok=not wrong, reasons=("a share does not hash; by nonce",) if wrong else ())
 
+    def peak_memory_bytes(self) -> int | None:
+        return None
+
     def close(self) -> None:
         if self.variant is not None:
             FakeJob.alive -= 1

@@ -265,6 +265,9 @@ class ScanJob:
         if not self._closed:
             self.sync()
 
+    def peak_memory_bytes(self) -> int | None:
+        return None
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True

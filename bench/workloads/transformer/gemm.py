@@ -155,6 +155,7 @@ class GemmJob:
         tokens_per_iteration: float | None = None,
         note: str = "",
     ) -> None:
+        self._memory = torch_device.PeakMemory(device)
         self._device = device
         self._dtype = dtypes.lookup(variant.dtype)
         self._plan = plan
@@ -321,6 +322,9 @@ class GemmJob:
         if key not in self._projections:
             self._projections[key] = freivalds.project(call.weight, SEED + index, self._check_place)
         return self._projections[key]
+
+    def peak_memory_bytes(self) -> int | None:
+        return self._memory.grown_bytes()
 
     def close(self) -> None:
         self._turns = []

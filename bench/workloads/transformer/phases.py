@@ -92,6 +92,7 @@ class BlockJob:
     def __init__(self, device: Device, variant: Variant, shape: Shape, copies: int, memory: int, native: bool) -> None:
         import torch
 
+        self._memory = torch_device.PeakMemory(device)
         self._device = device
         self._dtype = dtypes.lookup(variant.dtype)
         self._phase = variant.phase or ""
@@ -239,6 +240,9 @@ class BlockJob:
                 # Under a CUDA graph the output's place is fixed and is written again; else a new tensor comes.
                 self._outputs[index] = stale if self._device.kind in ("cuda", "rocm") else None
         return found
+
+    def peak_memory_bytes(self) -> int | None:
+        return self._memory.grown_bytes()
 
     def close(self) -> None:
         self._blocks, self._runs, self._wanted, self._outputs = [], [], [], []

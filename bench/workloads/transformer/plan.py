@@ -8,7 +8,6 @@ shapes in ``shapes``, the count of work in ``flops``, the types in ``numerics``,
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -91,14 +90,15 @@ def build(device: Device, variant: Variant) -> Job:
 
 
 def resolve(
-    device: Device, variants: Sequence[Variant], progress: Callable[[Variant, float, str], None] | None = None
+    device: Device, variants: Sequence[Variant], progress: Callable[[Variant, float, float], None] | None = None
 ) -> list[Variant]:
-    """The variants with each ``mamf`` search done, so that what is measured is named by the shape that won.
+    """Run the search of each ``mamf`` variant that has no shape yet, and name the variant by the shape that won.
 
     Args:
         device: where to search.
         variants: as :func:`plan` gave them.
-        progress: told the variant, the share of its search that is done (0 to 1), and a line on what was found.
+        progress: called with the variant, the seconds of its search that have passed (0 before it starts), and the
+            seconds that it may take.
 
     Raises:
         BenchError: a product was wrong.
@@ -107,9 +107,14 @@ def resolve(
     done = []
     for variant in variants:
         if variant.phase == "mamf" and variant.shape is None:
-            tell = None if progress is None else functools.partial(progress, variant)
             budget_s = float(variant.options.get("budget_s", mamf.BUDGET_S))
-            found, _ = search(device, variant.dtype or "bf16", budget_s, tell)
+
+            def report(share: float, _line: str, variant: Variant = variant, budget_s: float = budget_s) -> None:
+                if progress is not None:
+                    progress(variant, share * budget_s, budget_s)
+
+            report(0.0, "")
+            found, _ = search(device, variant.dtype or "bf16", budget_s, report)
             done.append(replace(variant, shape=found.shape))
         else:
             done.append(variant)

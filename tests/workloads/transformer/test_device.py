@@ -69,6 +69,7 @@ def test_on_cuda_a_block_is_captured_once_and_replayed(phase: str, monkeypatch: 
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 18)
     monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 33)
     monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch_device.PeakMemory, "__init__", lambda self, device: None)
     captured = []
 
     def capture(device, run):
@@ -102,6 +103,7 @@ def test_training_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
     monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 33)
     monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch_device.PeakMemory, "__init__", lambda self, device: None)
     job = phases.build(gpu(), Variant("transformer", "train", "dense", "fp32", 1, 8), DENSE)
     assert not job.facts.implementation.endswith("-graph")
     assert job.verify().ok
@@ -115,6 +117,7 @@ def test_small_products_are_captured_on_cuda(graphs: bool, monkeypatch: pytest.M
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 18)
     monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 40)
     monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch_device.PeakMemory, "__init__", lambda self, device: None)
     if not graphs:
         monkeypatch.setattr(gemm, "GRAPH_FLOPS", 1.0)
     captured = []

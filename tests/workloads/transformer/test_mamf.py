@@ -156,8 +156,9 @@ def test_resolve_names_the_winner_and_leaves_the_rest(monkeypatch):
     assert first is other
     assert second.shape in {"32x32x32", "64x32x32"}
     assert second.options == wanted.options
-    assert lines[0][0] is wanted
-    assert all(0 <= share <= 1 and "best" in line for _, share, line in lines)
+    assert lines[0] == (wanted, 0.0, 0.3)
+    assert len(lines) > 1
+    assert all(told is wanted and 0 < done_s <= budget_s == 0.3 for told, done_s, budget_s in lines[1:])
 
 
 def test_a_wrong_product_is_never_timed():
