@@ -1,6 +1,6 @@
-"""A sweep over power limits: the limits to try, and the commands it amounts to.
+"""A sweep over power limits: the limits to try, and the equivalent commands.
 
-Pure but for :func:`sweep`, which takes the limiter as an argument and sees that it is closed on every way out.
+Pure except for :func:`sweep`, which takes the limiter as an argument and closes it on every exit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Range(Protocol):
-    """What limits a card takes, in watts."""
+    """The limits that a card accepts, in watts."""
 
     @property
     def uuid(self) -> str: ...
@@ -37,7 +37,7 @@ class Range(Protocol):
 
 
 class Limiter(AbstractContextManager["Limiter"], Protocol):
-    """A card's power limit, put back when the ``with`` block ends (:class:`bench.power.limits.PowerLimiter`)."""
+    """A card's power limit, restored when the ``with`` block ends (:class:`bench.power.limits.PowerLimiter`)."""
 
     def set(self, watts: float) -> float: ...
 
@@ -45,11 +45,11 @@ class Limiter(AbstractContextManager["Limiter"], Protocol):
 def parse_limits(text: str, card: Range) -> tuple[float, ...]:
     """The limits that ``--power-limits`` names, in watts, highest first.
 
-    A range (``50%..100%``, ``200W..400W``, with ``:step`` if wanted) keeps within what the card takes: what lies
-    below is replaced by the card's lowest limit. A listed limit must lie within it. Per cent are of the default limit.
+    A range (``50%..100%``, ``200W..400W``, optionally with ``:step``) is clipped to what the card accepts. A listed
+    limit must lie within that range. Percentages are of the default limit.
 
     Raises:
-        BenchError: the text cannot be read, or a listed limit is out of the card's range.
+        BenchError: the text cannot be parsed, or a listed limit is outside the card's range.
     """
     low_text, dots, rest = text.partition("..")
     if not dots:
@@ -57,14 +57,15 @@ def parse_limits(text: str, card: Range) -> tuple[float, ...]:
         for watts in limits:
             if not card.low_w <= watts <= card.high_w:
                 raise BenchError(
-                    f"{card.name} takes no limit of {watts:g} W", f"stay between {card.low_w:g} W and {card.high_w:g} W"
+                    f"{card.name} does not accept a limit of {watts:g} W",
+                    f"stay between {card.low_w:g} W and {card.high_w:g} W",
                 )
         return tuple(sorted(set(limits), reverse=True))
     high_text, _, step_text = rest.partition(":")
     low_w, high_w = _watts(low_text, card), _watts(high_text, card)
     step_w = _watts(step_text, card) if step_text else (high_w - low_w) / (STEPS - 1)
     if low_w > high_w or (low_w < high_w and step_w <= 0):
-        raise BenchError(f"{text!r} is no range of power limits", SYNTAX)
+        raise BenchError(f"{text!r} is not a range of power limits", SYNTAX)
     count = 0 if low_w == high_w else math.floor((high_w - low_w) / step_w + 1e-9)
     wanted = [high_w - number * step_w for number in range(count + 1)]
     kept = {round(min(max(watts, card.low_w), card.high_w), 3) for watts in wanted}
@@ -80,20 +81,21 @@ def _watts(text: str, card: Range) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise BenchError(f"{text!r} is no power limit", SYNTAX)
+        raise BenchError(f"{text!r} is not a power limit", SYNTAX)
     return round(value / 100 * card.default_w, 3) if percent else value
 
 
 def commands(limits_w: Iterable[float], card: Range) -> list[str]:
-    """What a sweep does to the card, as the commands that would do the same; the last one puts the old limit back."""
+    """The commands equivalent to a sweep; the last one restores the old limit."""
     return [f"nvidia-smi -i {card.uuid} -pl {watts:g}" for watts in (*limits_w, card.now_w)]
 
 
 def sweep(limiter: Limiter, limits_w: Iterable[float], measure: Callable[[float], Iterable[T]]) -> Iterator[T]:
-    """Set each limit and hand on what ``measure(limit in watts)`` yields under it; the old limit is back afterwards.
+    """Set each limit and yield what ``measure(limit in watts)`` yields under it; the old limit is restored at the end.
 
     Raises:
-        BenchError: a limit could not be set or put back; whatever ``measure`` raises.
+        BenchError: a limit could not be set or restored.
+        Exception: whatever ``measure`` raises.
     """
     with limiter:
         for watts in limits_w:

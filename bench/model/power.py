@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Sensor:
     power_period_s: float | None = None
     """Measured update period of the power reading."""
     averaging_s: float | None = None
-    """Length of the boxcar that the reading averages over; None when it is instantaneous or unknown."""
+    """Length of the boxcar average behind the reading; None where it is instantaneous or unknown."""
     duty: float | None = None
-    """Share of each update period during which the sensor looks (0.25 on A100/H100)."""
+    """Duty cycle: share of each update period during which the sensor samples (0.25 on A100/H100)."""
     gain_uncertainty: float | None = None
     """Relative, 95%."""
     offset_uncertainty_w: float | None = None
@@ -37,30 +37,30 @@ class Sensor:
     reason: str | None = None
     """Why there are no watts, and what to do, when there are none."""
     note: str | None = None
-    """Something about the sensor that every window should carry as a warning."""
+    """A property of the sensor that every window carries as a warning."""
     name: str | None = None
     """Card or zone as its vendor names it."""
     poll_s: float | None = None
     """Interval at which the sampler polls."""
     assumed_w: float | None = None
-    """The user's own figure (``--assume-watts``), with the source ``assumed``."""
+    """Constant power supplied by the user (``--assume-watts``), with the source ``assumed``."""
     calibration_gain: float = 1.0
     calibration_offset_w: float = 0.0
-    """From a wattmeter of the user's: reading = gain × true watts + offset. Samples stay raw; energy is corrected."""
+    """From the user's own wattmeter: reading = gain × true watts + offset. Samples stay raw; energy is corrected."""
 
     @property
     def lag_s(self) -> float:
-        """Seconds by which a held reading trails the power it tells of.
+        """Seconds by which a held reading trails the power that it reports.
 
         Half of what it averages over, half of the update period for which it is held, half of a poll.
         """
         period_s = self.power_period_s or 0.0
-        looked_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
-        return looked_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
+        averaged_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
+        return averaged_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
 
     @property
     def settle_s(self) -> float:
-        """Seconds after a moment until the samples that tell of it have arrived."""
+        """Seconds until the samples that report a given moment have arrived."""
         return max(self.lag_s, 1.5 * (self.counter_period_s or 0.0)) + 2 * (self.poll_s or 0.0)
 
 
@@ -85,6 +85,11 @@ class Sample:
     error: str | None = None
     throttle_ns: tuple[tuple[str, int], ...] = ()
     """Cumulative nanoseconds per clocks-event reason since the driver was loaded, where the driver counts them."""
+
+    @classmethod
+    def failed(cls, t_ns: int, error: str, *, power_w: float | None = None, counter_j: float | None = None) -> Self:
+        """A poll in which a power or counter read failed; what was read before the failure is kept."""
+        return cls(t_ns, power_w, counter_j, missing=True, error=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ class Energy:
 
 @dataclass(frozen=True, slots=True)
 class CardState:
-    """Settings of the card that decide its efficiency; all None where no vendor library tells."""
+    """Settings of the card that decide its efficiency; None where no vendor library reports them."""
 
     power_limit_w: float | None = None
     default_power_limit_w: float | None = None
@@ -145,7 +150,7 @@ class CardState:
 
 
 class ReferenceMeter(Protocol):
-    """Another energy meter, laid beside ours in the same windows."""
+    """A second energy meter that measures the same windows, for comparison."""
 
     def begin(self) -> None:
         """Begin a window."""
@@ -169,8 +174,8 @@ class Meter(Protocol):
         """The newest sample, for a progress bar. None before the first."""
 
     def samples(self, start_ns: int, end_ns: int) -> tuple[Sample, ...]:
-        """Samples that tell of ``[start_ns, end_ns]``, oldest first, with at least one before and one after where
-        the sensor gave them. Waits for the one after for at most a few update periods.
+        """Samples that cover ``[start_ns, end_ns]``, oldest first, with at least one before and one after where the
+        sensor gave them. Waits for the one after for at most a few update periods.
         """
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """AMD cards through amdsmi. Runs in the sampler's process only; nothing else imports amdsmi.
 
-The energy counter of some cards stands still or counts in another unit than stated, so it is used only where half a
-second of it agrees with the power readings beside it (docs/method.md).
+The energy counter of some cards is frozen or counts in another unit than stated, so it is used only where half a second
+of it agrees with the power readings (docs/method.md).
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from bench.model import BenchError, CardState, Sensor
+from bench.model import BenchError, CardState, Sample, Sensor
 from bench.power import probe
 from bench.power.probe import period_s, watch
-from bench.power.sampler import Reading
 
 SANITY_S = 0.5
 SANITY_FACTOR = 2.0
 """Counter and power readings may differ by this factor over SANITY_S; a frozen or wrong counter differs by more."""
 POWER_KEYS = (("socket_power", "instant"), ("current_socket_power", "instant"), ("average_socket_power", "average"))
-"""What amdsmi's power info calls watts in its versions, and what our name for the reading is."""
+"""Keys of the watts in amdsmi's power info, by version, and our name for the reading."""
 COUNTER_KEYS = ("energy_accumulator", "power")
-"""What amdsmi's energy info calls its count, newer versions first."""
+"""Keys of the count in amdsmi's energy info, newer versions first."""
 MICRO = 1e-6
 MOST_WATTS = 10_000
 """A limit above this is in microwatts."""
@@ -41,7 +40,7 @@ def _load() -> Any:
 
 
 def _number(value: object) -> float | None:
-    """A figure, or None for the text that amdsmi puts where it has none."""
+    """A number, or None for the text that amdsmi returns where it has none."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
@@ -63,7 +62,7 @@ class AmdReader:
             self._handle, self._uuid = self._find(uuid, pci_bus_id, index)
         except self._failure as error:
             raise BenchError(
-                f"amdsmi failed ({_words(error)})", "check amd-smi on the command line, or run with --meter none"
+                f"amdsmi failed ({_one_line(error)})", "check amd-smi on the command line, or run with --meter none"
             ) from None
         self._name = self._or_none(lambda: str(amdsmi.amdsmi_get_gpu_asic_info(self._handle)["market_name"]))
         known = [(key, name) for key, name in POWER_KEYS if self._watts(key)]
@@ -94,7 +93,7 @@ class AmdReader:
         handles = list(smi.amdsmi_get_processor_handles())
         uuids = [str(smi.amdsmi_get_gpu_device_uuid(handle)) for handle in handles]
         buses = [str(smi.amdsmi_get_gpu_device_bdf(handle)).lower() for handle in handles]
-        # HIP makes up UUIDs of its own, so the bus decides first
+        # HIP invents UUIDs of its own, so the bus decides first
         matches = [number for number, bus in enumerate(buses) if pci_bus_id is not None and bus == pci_bus_id.lower()]
         if not matches and uuid is not None:
             matches = [number for number, known in enumerate(uuids) if known.lower().startswith(uuid.lower())]
@@ -108,7 +107,7 @@ class AmdReader:
         return handles[matches[0]], uuids[matches[0]]
 
     def _or_none(self, call: Callable[[], Any]) -> Any:
-        """What the driver answers, or None where it does not know. For settings and conditions, never for power."""
+        """The driver's answer, or None where it has none. For settings and conditions, never for power."""
         try:
             return call()
         except (self._failure, KeyError):
@@ -154,18 +153,18 @@ class AmdReader:
             return changes, None
         problem = None
         if len(seen) < 2 or seen[-1][1] <= seen[0][1]:
-            problem = f"stood still for {SANITY_S:g} s"
+            problem = f"was frozen for {SANITY_S:g} s"
         elif watts:
             counted_w = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
             mean_w = sum(watts) / len(watts)
             if not 1 / SANITY_FACTOR < counted_w / mean_w < SANITY_FACTOR:
-                problem = f"told {counted_w:.0f} W where the power reading told {mean_w:.0f} W"
+                problem = f"counted {counted_w:.0f} W while the power reading was {mean_w:.0f} W"
         if problem is None:
             return changes, None
         self._counter = False
         return changes, f"the card's energy counter {problem} and is not used"
 
-    def read(self) -> Reading:
+    def read(self) -> Sample:
         power_w: float | None = None
         counter_j: float | None = None
         error: str | None = None
@@ -176,13 +175,13 @@ class AmdReader:
             if self._counter:
                 counter_j = self._read_counter()
         except self._failure as failure:
-            error = _words(failure)
+            error = _one_line(failure)
         except (ValueError, KeyError, StopIteration) as failure:
             error = str(failure)
         t_ns = (before_ns + time.monotonic_ns()) // 2
         if error is not None:
-            return Reading(t_ns=t_ns, power_w=power_w, counter_j=counter_j, error=error)
-        return Reading(
+            return Sample.failed(t_ns, error, power_w=power_w, counter_j=counter_j)
+        return Sample(
             t_ns=t_ns,
             power_w=power_w,
             counter_j=counter_j,
@@ -229,18 +228,22 @@ def _limit_w(value: object) -> float | None:
     return watts * MICRO if watts > MOST_WATTS else watts
 
 
-def _words(error: Exception) -> str:
-    """The library's own words in one line."""
+def _one_line(error: Exception) -> str:
+    """The library's message in one line."""
     return " ".join(str(error).split())
 
 
 def open_reader(
-    uuid: str | None = None, pci_bus_id: str | None = None, index: int | None = None, own_pid: int | None = None
+    uuid: str | None = None,
+    pci_bus_id: str | None = None,
+    index: int | None = None,
+    own_pid: int | None = None,
+    **_: object,
 ) -> AmdReader:
-    """Open the card at this PCI bus id, else with this UUID, else amdsmi's index.
+    """Open the card at this PCI bus id, else with this UUID, else at amdsmi's index.
 
     Raises:
-        BenchError: amdsmi is not there, no single card matches, or the card has no readable power.
+        BenchError: amdsmi is missing, no single card matches, or the card has no readable power.
     """
     reader = AmdReader(_load(), uuid, pci_bus_id, index)
     reader.own_pid = own_pid

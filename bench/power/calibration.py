@@ -7,11 +7,11 @@ Either the two figures:
     gain_uncertainty = 0.005       # relative, 95%
     offset_uncertainty_w = 1.0     # 95%
 
-or the readings that they come from, fitted here by least squares with 95% intervals:
+or the points that they come from, fitted by least squares with 95% intervals:
 
     points = [[60.2, 58.1], [151.0, 149.5], [298.7, 301.2], [402.3, 407.9]]   # [true watts, reading]
 
-``sensor_id`` (optional) names the one sensor that it is for, ``source`` how it was found.
+``sensor_id`` (optional) names the only sensor that it applies to, ``source`` how it was found.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def calibrated(sensor: Sensor, path: Path) -> Sensor:
     """The sensor with the calibration of a TOML file; energy figures are corrected by it, samples stay raw.
 
     Raises:
-        BenchError: the file cannot be read, has a wrong key or figure, or is for another sensor.
+        BenchError: the file cannot be read, has an unknown key or a wrong value, or is for another sensor.
     """
     fix = "see docs/method.md, Calibration"
     try:
@@ -72,7 +72,7 @@ def calibrated(sensor: Sensor, path: Path) -> Sensor:
         raise BenchError(f"{path}: unknown key {unknown[0]!r}", f"the keys are {', '.join(sorted(KEYS))}")
     wanted = table.get("sensor_id")
     if wanted is not None and wanted != sensor.sensor_id:
-        raise BenchError(f"{path} is for the sensor {wanted}, not {sensor.sensor_id}", "give the file of this sensor")
+        raise BenchError(f"{path} is for the sensor {wanted}, not {sensor.sensor_id}", "use this sensor's own file")
     if "points" in table:
         try:
             points = [(float(true_w), float(reading_w)) for true_w, reading_w in table["points"]]
@@ -88,7 +88,7 @@ def calibrated(sensor: Sensor, path: Path) -> Sensor:
             _figure(table, "offset_uncertainty_w", sensor.offset_uncertainty_w, path),
         )
     if not gain > 0:
-        raise BenchError(f"{path}: a gain of {gain:g} cannot be", fix)
+        raise BenchError(f"{path}: gain must be above 0, not {gain:g}", fix)
     return replace(
         sensor,
         calibration_gain=gain,

@@ -1,7 +1,7 @@
 """A wattmeter behind a command of the user's that prints watts.
 
-The command may go on printing, one reading a line, or print one reading and end; then it is run again for each poll.
-The first number of a line counts. See docs/method.md for vendor tools used this way.
+The command may print one reading a line without end, or print one reading and exit; then it is run again for each poll.
+The first number of a line is the reading. docs/method.md shows vendor tools used this way.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from bench.model import BenchError, CardState, Sensor
-from bench.power.sampler import Reading
+from bench.model import BenchError, CardState, Sample, Sensor
 
 FIRST_LINE_S = 10.0
 STALE_S = 5.0
@@ -35,7 +34,7 @@ def watts_of(line: str) -> float | None:
 
 
 class CommandReader:
-    """The command, started and heard.
+    """The command, started, with its first readings taken.
 
     Raises:
         BenchError: it does not print a number of watts in time.
@@ -60,7 +59,7 @@ class CommandReader:
             sensor_id=Path(shlex.split(command)[0]).name if command.split() else None,
             power_field="command",
             power_period_s=self._interval_s,
-            uncertainty_source="the wattmeter's own data sheet; give it with --sensor-calibration",
+            uncertainty_source="the wattmeter's data sheet; supply it with --sensor-calibration",
             name="external wattmeter",
         )
 
@@ -78,7 +77,7 @@ class CommandReader:
         )
 
     def _lines(self, timeout_s: float) -> tuple[list[str], bool]:
-        """Lines that are there or come within the timeout, and whether the command's output has ended."""
+        """Lines printed so far or within the timeout, and whether the command's output has ended."""
         assert self._process is not None  # noqa: S101 (started in the constructor)
         assert self._process.stdout is not None  # noqa: S101
         descriptor = self._process.stdout.fileno()
@@ -91,14 +90,14 @@ class CommandReader:
         return [line.decode(errors="replace") for line in lines], not chunk
 
     def _first_lines(self) -> list[int]:
-        """Moments (monotonic ns) of the first readings. Runs a command that ends a second time, for its duration."""
+        """Times (monotonic ns) of the first readings. A command that exits is run a second time, for its duration."""
         moments: list[int] = []
         deadline_s = time.monotonic() + FIRST_LINE_S
-        said = ""
+        printed = ""
         while len(moments) < PROBE_LINES and time.monotonic() < deadline_s:
             lines, ended = self._lines(max(0.0, deadline_s - time.monotonic()))
             for line in lines:
-                said = line
+                printed = line
                 watts = watts_of(line)
                 if watts is not None:
                     self._last = (time.monotonic_ns(), watts)
@@ -114,17 +113,17 @@ class CommandReader:
                 break
         if not moments:
             self._stop()
-            heard = f"it printed {said!r}" if said else "it printed nothing"
+            found = f"it printed {printed!r}" if printed else "it printed nothing"
             raise BenchError(
-                f"the meter command gave no watts ({heard})", "let it print one number of watts on each line"
+                f"the meter command gave no watts ({found})", "it must print one number of watts on each line"
             )
         return moments
 
-    def read(self) -> Reading:
+    def read(self) -> Sample:
         return self._read_stream() if self._streams else self._read_once()
 
-    def _read_stream(self) -> Reading:
-        """The newest line; with none since the last poll, the last reading still stands."""
+    def _read_stream(self) -> Sample:
+        """The newest line; with none since the last poll, the last reading still holds."""
         ended = False
         while True:
             lines, ended = self._lines(0.0)
@@ -133,33 +132,33 @@ class CommandReader:
             if watts:
                 self._last = (now_ns, watts[-1])
             if lines and not watts:
-                return Reading(t_ns=now_ns, error=f"the meter command printed no watts: {lines[-1]!r}")
+                return Sample.failed(now_ns, f"the meter command printed no watts: {lines[-1]!r}")
             if not lines:
                 break
         if ended:
-            return Reading(t_ns=now_ns, error="the meter command ended")
-        assert self._last is not None  # noqa: S101 (the constructor heard a line)
+            return Sample.failed(now_ns, "the meter command ended")
+        assert self._last is not None  # noqa: S101 (the constructor read a line)
         silent_s = (now_ns - self._last[0]) / 1e9
         if silent_s > max(STALE_S, STALE_INTERVALS * self._interval_s):
-            return Reading(t_ns=now_ns, error=f"the meter command printed nothing for {silent_s:.0f} s")
-        return Reading(t_ns=now_ns, power_w=self._last[1])
+            return Sample.failed(now_ns, f"the meter command printed nothing for {silent_s:.0f} s")
+        return Sample(now_ns, power_w=self._last[1])
 
-    def _read_once(self) -> Reading:
+    def _read_once(self) -> Sample:
         before_ns = time.monotonic_ns()
         self._start()
         watts: float | None = None
-        said = "nothing"
+        printed = "nothing"
         deadline_s = time.monotonic() + STALE_S
         while time.monotonic() < deadline_s:
             lines, ended = self._lines(max(0.0, deadline_s - time.monotonic()))
             for line in lines:
-                said, watts = repr(line), watts_of(line)
+                printed, watts = repr(line), watts_of(line)
             if watts is not None or ended:
                 break
         t_ns = (before_ns + time.monotonic_ns()) // 2
         if watts is None:
-            return Reading(t_ns=t_ns, error=f"the meter command printed {said}")
-        return Reading(t_ns=t_ns, power_w=watts)
+            return Sample.failed(t_ns, f"the meter command printed {printed}")
+        return Sample(t_ns, power_w=watts)
 
     def card_state(self) -> CardState:
         return CardState()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bench.model import DEVICE_LOST, Energy, Sample, Sensor, Window
+from bench.model.throttle import INVALIDATING
 
 CROSSCHECK_WARN = 0.02
 CROSSCHECK_INVALID = 0.05
@@ -36,8 +37,6 @@ LAST_DIGIT_STEPS_W = (1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 0.001)
 LEAST_READINGS = 5
 COVERAGE = 2.0
 """Half-widths are twice the standard deviation: the usual 95% of metrology (GUM, k = 2)."""
-INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
-"""Clocks-event reasons under which a window does not show what the card can do. A software power cap is normal."""
 
 
 @dataclass(frozen=True, slots=True)

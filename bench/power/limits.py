@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from bench.data import PACKAGE
 from bench.model import BenchError, Device
+from bench.power.child import spawn
+from bench.power.source import card
 
 RESTORE_TRIES = 20
 RESTORE_PAUSE_S = 0.1
@@ -165,19 +166,7 @@ class PowerLimiter:
 
     @staticmethod
     def _start(arguments: dict[str, Any]) -> subprocess.Popen[str]:
-        root = str(PACKAGE.parent)
-        program = (
-            f"import sys; sys.path.insert(0, {root!r}); "
-            "from bench.power.limits import child_main; sys.exit(child_main(sys.argv[1]))"
-        )
-        return subprocess.Popen(  # noqa: S603 (our own interpreter and text)
-            [sys.executable, "-c", program, json.dumps(arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
+        return spawn(child_main, json.dumps(arguments), stderr=subprocess.DEVNULL, text=True, start_new_session=True)
 
     def _answer(self) -> dict[str, Any]:
         """The watchdog's next line: one when it has the card, two to each limit of ours."""
@@ -196,7 +185,7 @@ class PowerLimiter:
         """
         if not self.range.low_w <= watts <= self.range.high_w:
             raise BenchError(
-                f"{self.range.name} takes no limit of {watts:g} W",
+                f"{self.range.name} does not accept a limit of {watts:g} W",
                 f"stay between {self.range.low_w:g} W and {self.range.high_w:g} W",
             )
         assert self._child.stdin is not None  # noqa: S101
@@ -254,8 +243,4 @@ def _card_arguments(spec: str, device: Device) -> dict[str, Any]:
     source, _, detail = spec.partition(":")
     if source not in ("auto", "nvml"):
         raise BenchError(f"power limits are set through NVML, not through {spec!r}", "use --meter nvml:<UUID or index>")
-    from bench.power import card_arguments
-
-    arguments = card_arguments("nvml", detail, device)
-    arguments.pop("own_pid", None)
-    return arguments
+    return card("cuda")(detail, device)

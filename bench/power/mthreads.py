@@ -1,4 +1,4 @@
-"""Moore Threads cards through mthreads-ml-py (pymtml): power readings only, for there is no energy counter.
+"""Moore Threads cards through mthreads-ml-py (pymtml): power readings only, since there is no energy counter.
 
 Runs in the sampler's process only; nothing else imports pymtml.
 """
@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench.model import DEVICE_LOST, BenchError, CardState, Sensor
+from bench.model import DEVICE_LOST, BenchError, CardState, Sample, Sensor
 from bench.power.probe import period_s, watch
-from bench.power.sampler import Reading
 
 PROBE_S = 0.6
 
@@ -83,7 +82,7 @@ class MthreadsReader:
         return devices[matches[0]], uuids[matches[0]]
 
     def _or_none(self, call: Callable[[], Any]) -> Any:
-        """What the driver answers, or None where it does not know. For conditions, never for power."""
+        """The driver's answer, or None where it has none. For conditions, never for power."""
         try:
             return call()
         except self._failure:
@@ -92,7 +91,7 @@ class MthreadsReader:
     def _read_power(self) -> float:
         return int(self._mtml.mtmlDeviceGetPowerUsage(self._device)) / 1000
 
-    def read(self) -> Reading:
+    def read(self) -> Sample:
         before_ns = time.monotonic_ns()
         power_w: float | None = None
         error: str | None = None
@@ -105,9 +104,9 @@ class MthreadsReader:
             error = f"{DEVICE_LOST}: {failure}" if lost else str(failure)
         t_ns = (before_ns + time.monotonic_ns()) // 2
         if error is not None:
-            return Reading(t_ns=t_ns, error=error)
+            return Sample.failed(t_ns, error)
         mtml = self._mtml
-        return Reading(
+        return Sample(
             t_ns=t_ns,
             power_w=power_w,
             temperature_c=self._or_none(lambda: mtml.mtmlGpuGetTemperature(self._gpu)) if self._gpu else None,
@@ -122,10 +121,12 @@ class MthreadsReader:
         self._or_none(self._mtml.mtmlLibraryShutDown)
 
 
-def open_reader(uuid: str | None = None, index: int | None = None) -> MthreadsReader:
-    """Open the card with this UUID, else MTML's index, else the only one.
+def open_reader(
+    uuid: str | None = None, index: int | None = None, device_index: int | None = None, **_: object
+) -> MthreadsReader:
+    """Open the card with this UUID, else this MTML index, else the device's own index, else the only one.
 
     Raises:
-        BenchError: pymtml or the driver is not there, no single card matches, or the card has no readable power.
+        BenchError: pymtml or the driver is missing, no single card matches, or the card has no readable power.
     """
-    return MthreadsReader(_load(), uuid, index)
+    return MthreadsReader(_load(), uuid, device_index if index is None else index)

@@ -1,4 +1,4 @@
-"""Power sources without a sensor: nothing at all, and a figure that the user vouches for."""
+"""Power sources without a sensor: nothing at all, and a constant power supplied by the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NullMeter:
 
 
 class AssumedMeter(NullMeter):
-    """A constant number of watts from the user; rows carry the method ``assumed``."""
+    """A constant power supplied by the user; rows carry the method ``assumed``."""
 
     def __init__(self, watts: float) -> None:
         self.sensor = Sensor(source="assumed", scope="assumed", assumed_w=watts)

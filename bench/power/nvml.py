@@ -15,10 +15,10 @@ from typing import Any
 import pynvml
 
 from bench.data import DATA
-from bench.model import DEVICE_LOST, BenchError, CardState, Sensor
+from bench.model import DEVICE_LOST, BenchError, CardState, Sample, Sensor
+from bench.model.throttle import reason_names
 from bench.power import probe
 from bench.power.probe import period_s, watch
-from bench.power.sampler import Reading
 
 PROBE_S = 0.6
 """How long update periods are looked for: six updates of a 100 ms sensor."""
@@ -30,19 +30,6 @@ COUNTER_STEP_J = 0.001
 AVERAGING_S = 1.0
 """Length of NVML's averaged power reading [nvml.h]."""
 SENSOR_TABLE = DATA / "sensors.toml"
-
-REASONS = (
-    (0x1, "gpu_idle"),
-    (0x2, "application_clocks"),
-    (0x4, "sw_power_cap"),
-    (0x8, "hw_slowdown"),
-    (0x10, "sync_boost"),
-    (0x20, "sw_thermal"),
-    (0x40, "hw_thermal"),
-    (0x80, "hw_power_brake"),
-    (0x100, "display_clocks"),
-)
-"""Clocks-event reason bits and our names for them."""
 
 REASON_FIELDS = (
     (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN, "sw_thermal"),
@@ -342,7 +329,7 @@ class NvmlReader:
 
     # polling ----------------------------------------------------------------------------------------------------------
 
-    def read(self) -> Reading:
+    def read(self) -> Sample:
         error: str | None = None
         power_w: float | None = None
         counter_j: float | None = None
@@ -361,7 +348,9 @@ class NvmlReader:
         if error is None and t_ns >= self._conditions_due_ns:
             self._conditions = self._read_conditions()
             self._conditions_due_ns = t_ns + CONDITIONS_NS
-        return Reading(t_ns, power_w, counter_j, *self._conditions, error)
+        temperature_c, sm_mhz, mem_mhz, throttle, throttle_ns = self._conditions
+        missing = error is not None
+        return Sample(t_ns, power_w, counter_j, temperature_c, sm_mhz, mem_mhz, throttle, missing, error, throttle_ns)
 
     def _read_conditions(self) -> Conditions:
         """Temperature, clocks and clocks-event reasons; they stand until they are read again."""
@@ -380,7 +369,7 @@ class NvmlReader:
             _or_none(self._temperature, handle, pynvml.NVML_TEMPERATURE_GPU),
             _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
             _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
-            tuple(name for bit, name in REASONS if mask & bit),
+            reason_names(mask),
             throttle_ns,
         )
 
@@ -422,7 +411,11 @@ def _number(value: Any) -> float:
 
 
 def open_reader(
-    uuid: str | None = None, pci_bus_id: str | None = None, index: int | None = None, own_pid: int | None = None
+    uuid: str | None = None,
+    pci_bus_id: str | None = None,
+    index: int | None = None,
+    own_pid: int | None = None,
+    **_: object,
 ) -> NvmlReader:
     """Open the card with this UUID (full or a unique beginning), else PCI bus id, else NVML index.
 

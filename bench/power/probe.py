@@ -1,4 +1,4 @@
-"""How often a sensor's readings change, found by polling them quickly for a moment."""
+"""How often a sensor's readings change, found by polling them rapidly for a short time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ POLL_S = 0.002
 def watch(
     reads: Mapping[str, Callable[[], float]], seconds: float, failures: tuple[type[Exception], ...]
 ) -> dict[str, list[float]]:
-    """Poll each reading for ``seconds``; gives by name the moments (monotonic s) at which it was seen to change.
+    """Poll each reading for ``seconds`` and note when it changes.
 
-    ``failures`` are passed over: a read that fails is no change.
+    Args:
+        reads: by name, a function that gives the reading.
+        seconds: how long to poll.
+        failures: exceptions of a failed read, which is skipped.
+
+    Returns:
+        By name, the times (monotonic s) at which the reading was seen to change.
     """
     changes: dict[str, list[float]] = {name: [] for name in reads}
     last: dict[str, float] = {}
@@ -26,7 +32,7 @@ def watch(
             except failures:
                 continue
             if value <= 0:
-                continue  # what a sensor that is asked too often may answer: no reading
+                continue  # what a sensor polled too often may answer; not a reading
             if name in last and value != last[name]:
                 changes[name].append(now_s)
             last[name] = value
@@ -34,21 +40,21 @@ def watch(
     return changes
 
 
-def period_s(moments_s: list[float]) -> float | None:
-    """Update period from the moments of change, in s. None for fewer than three.
+def period_s(times_s: list[float]) -> float | None:
+    """Update period in s from the times of change. None for fewer than three.
 
-    Some updates repeat the value before them, which makes single intervals too long, never too short: the lower
-    quartile of the intervals stands.
+    Some updates repeat the previous value, which makes single intervals too long, never too short, so the lower
+    quartile of the intervals is used.
     """
-    if len(moments_s) < 3:
+    if len(times_s) < 3:
         return None
-    intervals = sorted(later - earlier for earlier, later in pairwise(moments_s))
+    intervals = sorted(later - earlier for earlier, later in pairwise(times_s))
     return intervals[(len(intervals) - 1) // 4]
 
 
 def co_tenants(pids: Sequence[int], own_pid: int | None) -> int | None:
-    """Other processes on a card. In a container many drivers give the host's process ids: where ours is not among
-    them, nobody can tell which of them is us, so the count is unknown.
+    """Number of other processes on a card. In a container many drivers report the host's process ids: where ours is
+    not among them, one of them may be this process, so the count is unknown.
     """
     if pids and own_pid not in pids:
         return None

@@ -1,4 +1,4 @@
-"""CPU packages through Linux's powercap (RAPL). The tree's root can be given, so that tests bring their own."""
+"""CPU packages through Linux's powercap (RAPL). Tests supply a tree of their own through an environment variable."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bench.model import BenchError, CardState, Sensor
-from bench.power.sampler import Reading
+from bench.model import BenchError, CardState, Sample, Sensor
 
 ROOT_VARIABLE = "BITWATT_POWERCAP_ROOT"
 ROOT = "/sys/class/powercap"
 PROBE_S = 0.05
 MIRROR_READS = 3
 MIRROR_TOLERANCE_UJ = 2_000_000
-"""Zones of one package whose counters stay this close are one meter shown twice."""
+"""Zones of one package whose counters stay this close are one meter under two names."""
 GRANT = "sudo chmod a+r /sys/class/powercap/*/energy_uj, or run as root, or run with --meter none"
 
 
@@ -47,11 +46,11 @@ def _read_int(path: Path) -> int:
 def find_packages(root: Path) -> list[_Zone]:
     """Package zones below ``root``, without mirrors.
 
-    Zones ``intel-rapl:N`` named ``package-…`` count; their children (core, dram) are parts of them, and
-    ``psys`` holds them. The mmio mirror of a package and a second die that shows the same counter are left out.
+    Zones ``intel-rapl:N`` named ``package-…`` count; their children (core, dram) are parts of them, and ``psys``
+    contains them. The mmio mirror of a package and a second die with the same counter are left out.
 
     Raises:
-        BenchError: there is no package zone, or it may not be read.
+        BenchError: there is no package zone, or it cannot be read.
     """
     zones: dict[str, _Zone] = {}
     denied: Path | None = None
@@ -70,11 +69,11 @@ def find_packages(root: Path) -> list[_Zone]:
             continue
         zones[name] = _Zone(name, path, range_uj, energy_uj)
     if denied is not None:
-        raise BenchError(f"CPU power is not readable: {denied / 'energy_uj'} is for root only", GRANT)
+        raise BenchError(f"CPU power is not readable: {denied / 'energy_uj'} can be read by root only", GRANT)
     if not zones:
         raise BenchError(
             f"CPU power is not readable: {root} has no package zone (a virtual machine, or no intel_rapl driver)",
-            "run on bare metal with the intel_rapl_msr module loaded, or vouch for a figure with --assume-watts",
+            "run on bare metal with the intel_rapl_msr module loaded, or supply a value with --assume-watts",
         )
     return _without_mirrors(list(zones.values()))
 
@@ -107,7 +106,7 @@ def _mirrors(one: _Zone, other: _Zone) -> bool:
 
 
 class RaplReader:
-    """The sum of a machine's CPU packages. Its watts are differences of the counter, so they check nothing."""
+    """The sum of a machine's CPU packages. Its watts are differences of the counter, so they are no cross-check."""
 
     sensor: Sensor
 
@@ -138,18 +137,18 @@ class RaplReader:
         steps = sorted(later - earlier for earlier, later in pairwise(seen))
         return steps[len(steps) // 2] if len(steps) >= 2 else None
 
-    def read(self) -> Reading:
+    def read(self) -> Sample:
         before_ns = time.monotonic_ns()
         try:
             counter_j = sum(zone.read_uj() for zone in self._zones) / 1e6
         except (OSError, ValueError) as error:
-            return Reading(t_ns=before_ns, error=f"reading energy_uj failed: {error}")
+            return Sample.failed(before_ns, f"reading energy_uj failed: {error}")
         t_ns = (before_ns + time.monotonic_ns()) // 2
         power_w = None
         if self._last is not None and t_ns > self._last[0]:
             power_w = (counter_j - self._last[1]) / ((t_ns - self._last[0]) / 1e9)
         self._last = (t_ns, counter_j)
-        return Reading(t_ns=t_ns, power_w=power_w, counter_j=counter_j)
+        return Sample(t_ns, power_w, counter_j)
 
     def card_state(self) -> CardState:
         return CardState()
@@ -159,7 +158,7 @@ class RaplReader:
 
 
 def powercap_root() -> Path:
-    """Where powercap is, or where the environment says."""
+    """The powercap tree, or the one that the environment names."""
     return Path(os.environ.get(ROOT_VARIABLE, ROOT))
 
 
@@ -167,6 +166,6 @@ def open_reader(root: str | None = None) -> RaplReader:
     """Open every CPU package of the machine.
 
     Raises:
-        BenchError: there is none, or it is not readable, with how to grant it.
+        BenchError: there is none, or it is not readable; the fix says how to grant access.
     """
     return RaplReader(Path(root) if root is not None else powercap_root())

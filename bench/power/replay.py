@@ -1,6 +1,6 @@
-"""A recorded sidecar in place of a sensor: its samples, laid end to end, tell the watts of a run of today.
+"""A recorded sidecar in place of a sensor: its samples, end to end, supply the watts of a new run.
 
-For trying a workload, a plot or a change of method against power that was really seen. Rows carry ``replay``.
+For trying a workload, a plot or a change of method on power that was really measured. Rows carry ``replay``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from bench.model import BenchError, CardState, Sample, Sensor
 
 GAP_POLLS = 5
-"""A recording keeps what lies around windows only; a longer gap than this many polls is closed up."""
+"""A recording holds only what surrounds its windows; gaps longer than this many polls are removed."""
 
 
 def _sample(item: dict[str, Any]) -> Sample:
@@ -26,10 +26,10 @@ def _sample(item: dict[str, Any]) -> Sample:
 
 
 def read_recording(path: Path) -> tuple[Sensor, list[Sample]]:
-    """The first sensor of a sidecar and all samples seen through it, oldest first, each once.
+    """The first sensor of a sidecar and all its samples, oldest first, without duplicates.
 
     Raises:
-        BenchError: the file cannot be read, is no sidecar, or holds no samples.
+        BenchError: the file cannot be read, is not a sidecar, or holds no samples.
     """
     fix = "give a *.samples.jsonl file that a metered run wrote"
     sensor: Sensor | None = None
@@ -49,7 +49,7 @@ def read_recording(path: Path) -> tuple[Sensor, list[Sample]]:
         except (ValueError, KeyError, TypeError) as error:
             if number == len(lines):
                 break  # a run that was killed leaves half a line
-            raise BenchError(f"{path}:{number} is no line of a sidecar ({error})", fix) from None
+            raise BenchError(f"{path}:{number} is not a sidecar's line ({error})", fix) from None
     if sensor is None or not samples:
         raise BenchError(f"{path} holds no samples of a sensor", fix)
     return sensor, [samples[t_ns] for t_ns in sorted(samples)]
@@ -57,7 +57,7 @@ def read_recording(path: Path) -> tuple[Sensor, list[Sample]]:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Samples from time 0 on, without gaps, and what one whole turn of them takes and holds."""
+    """Samples from time 0 on, without gaps, and the length and energy of one pass over them."""
 
     samples: tuple[Sample, ...]
     span_ns: int
@@ -65,11 +65,11 @@ class Recording:
     """Joules by the counter; 0 without one."""
 
 
-def laid_out(samples: Sequence[Sample], poll_s: float) -> Recording:
-    """The samples with their long gaps closed.
+def without_gaps(samples: Sequence[Sample], poll_s: float) -> Recording:
+    """The samples with their long gaps removed.
 
-    A stretch that has a counter is cut to whole updates, from one sample that first shows a new value to another, so
-    that time and joules still fit where stretches meet.
+    A stretch with a counter is cut to whole updates, from one sample that first shows a new value to another, so that
+    time and joules stay consistent where stretches meet.
     """
     poll_ns = round(poll_s * 1e9)
     found: list[Sample] = []
@@ -101,29 +101,29 @@ def _stretches(samples: Sequence[Sample], gap_ns: int) -> list[list[Sample]]:
 
 
 class ReplayMeter:
-    """A :class:`~bench.model.Meter` over a recording, which begins at ``start`` and begins anew at its end."""
+    """A :class:`~bench.model.Meter` over a recording, which starts at ``start`` and repeats when it ends."""
 
     def __init__(self, path: Path) -> None:
         sensor, samples = read_recording(path)
         self.sensor = replace(sensor, source="replay", note=f"power was replayed from {path.name}")
         self._poll_s = sensor.poll_s or 0.05
-        self._turn = laid_out(samples, self._poll_s)
-        self._times = [sample.t_ns for sample in self._turn.samples]
+        self._recording = without_gaps(samples, self._poll_s)
+        self._times = [sample.t_ns for sample in self._recording.samples]
         self._start_ns: int | None = None
 
     def _between(self, first_ns: int, last_ns: int) -> Iterator[Sample]:
-        assert self._start_ns is not None  # noqa: S101 (the callers see to it)
-        turn = max(0, (first_ns - self._start_ns) // self._turn.span_ns)
+        assert self._start_ns is not None  # noqa: S101 (every caller checks)
+        passes = max(0, (first_ns - self._start_ns) // self._recording.span_ns)
         while True:
-            begin_ns = self._start_ns + turn * self._turn.span_ns
+            begin_ns = self._start_ns + passes * self._recording.span_ns
             if begin_ns > last_ns:
                 return
-            for sample in self._turn.samples[bisect.bisect_left(self._times, first_ns - begin_ns) :]:
+            for sample in self._recording.samples[bisect.bisect_left(self._times, first_ns - begin_ns) :]:
                 if begin_ns + sample.t_ns > last_ns:
                     return
-                counter_j = None if sample.counter_j is None else sample.counter_j + turn * self._turn.span_j
+                counter_j = None if sample.counter_j is None else sample.counter_j + passes * self._recording.span_j
                 yield replace(sample, t_ns=begin_ns + sample.t_ns, counter_j=counter_j)
-            turn += 1
+            passes += 1
 
     def card_state(self) -> CardState:
         return CardState()

@@ -1,8 +1,8 @@
 """The sampler: a process of its own that polls one power source and streams samples to the run.
 
-A workload that holds the interpreter lock, or keeps every core busy, cannot starve it, and no vendor
-library is ever called from the workload's process. The child writes marshalled messages, each after its length: first
-what the sensor is, then readings. It ends when told to, and also when its parent dies.
+A workload that holds the interpreter lock, or keeps every core busy, cannot starve it, and no vendor library is ever
+called from the workload's process. The child writes marshalled messages, each preceded by its length: first the
+sensor, then samples. It ends on request, and when its parent dies.
 """
 
 from __future__ import annotations
@@ -24,53 +24,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from bench.data import PACKAGE
 from bench.model import BenchError, CardState, Sample, Sensor
+from bench.power.child import spawn
 
 POLL_S = 0.06
-"""Default poll interval. Under 50 ms some NVML versions answer 0 or not-supported; at 60 ms the polls do not keep step
-with sensors of 20 or 100 ms, and cost less than half a per cent of a core."""
+"""Default poll interval. Under 50 ms some NVML versions answer 0 or not-supported; polls at 60 ms do not stay in
+phase with sensors of 20 or 100 ms, and cost less than half a per cent of a core."""
 START_TIMEOUT_S = 20.0
 NICENESS = -5
 LENGTH = struct.Struct("<I")
-"""Stands before each message of the child."""
+"""The length that precedes each message of the child."""
 PIPE_BYTES = 1 << 20
-"""Room for some five minutes of samples, should the parent be too busy to read them."""
+"""Room for about five minutes of samples while the parent is too busy to read them."""
 BATCH = 2
-"""Polls per message: sending costs as much as reading."""
+"""Samples per message: sending costs as much as reading."""
 CARD_TIMEOUT_S = 5.0
 SETTLE_MARGIN_S = 0.25
 
-READERS: Mapping[str, str] = {
-    "nvml": "bench.power.nvml",
-    "rapl": "bench.power.rapl",
-    "amd": "bench.power.amd",
-    "mthreads": "bench.power.mthreads",
-    "command": "bench.power.command",
-}
-"""Power source → module with ``open_reader(**arguments) -> Reader``. Loaded in the child only."""
-
-
-class Reading(NamedTuple):
-    """What one poll saw, in the order in which it is sent. A tuple, since every microsecond of a poll counts.
-
-    ``t_ns`` is the monotonic clock midway through the power and counter reads.
-    """
-
-    t_ns: int
-    power_w: float | None = None
-    counter_j: float | None = None
-    temperature_c: float | None = None
-    sm_clock_mhz: float | None = None
-    mem_clock_mhz: float | None = None
-    throttle: tuple[str, ...] = ()
-    throttle_ns: tuple[tuple[str, int], ...] = ()
-    error: str | None = None
-    """Set where a power or counter read failed; the sample then counts as missing."""
+SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
+"""The order in which a sample's values are sent."""
 
 
 class Reader(Protocol):
@@ -78,8 +54,8 @@ class Reader(Protocol):
 
     sensor: Sensor
 
-    def read(self) -> Reading:
-        """Poll once. A failed read is a :class:`Reading` with its ``error``, never an exception."""
+    def read(self) -> Sample:
+        """Poll once. A failed read is a missing :class:`Sample` with its ``error``, never an exception."""
 
     def card_state(self) -> CardState:
         """Settings of the card as they are now."""
@@ -93,7 +69,7 @@ class Reader(Protocol):
 
 
 class _Outbox:
-    """Messages for the parent. Never blocks the polling: what the pipe cannot take yet waits here."""
+    """Messages for the parent. Writing never blocks the polling: what the pipe cannot take yet waits here."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
@@ -118,26 +94,12 @@ class _Outbox:
                 self._waiting.popleft()
 
 
-def _sample(reading: Reading) -> Sample:
-    return Sample(
-        t_ns=reading.t_ns,
-        power_w=reading.power_w,
-        counter_j=reading.counter_j,
-        temperature_c=reading.temperature_c,
-        sm_clock_mhz=reading.sm_clock_mhz,
-        mem_clock_mhz=reading.mem_clock_mhz,
-        throttle=reading.throttle,
-        missing=reading.error is not None,
-        error=reading.error,
-        throttle_ns=reading.throttle_ns,
-    )
-
-
 def _poll(reader: Reader, outbox: _Outbox, poll_s: float, parent: int) -> None:
     """Poll until the parent closes stdin, asks to stop, or dies."""
     commands = sys.stdin.fileno()
+    values_of = attrgetter(*SAMPLE_FIELDS)
     waiting = b""
-    sampling, readings, batch = False, [], 1
+    sampling, samples, batch = False, [], 1
     due_s = time.monotonic()
     while os.getppid() == parent:
         timeout_s = max(0.0, due_s - time.monotonic()) if sampling else 1.0
@@ -156,26 +118,26 @@ def _poll(reader: Reader, outbox: _Outbox, poll_s: float, parent: int) -> None:
                     outbox.put({"card": asdict(reader.card_state())})
             continue
         if sampling:
-            readings.append(tuple(reader.read()))
-            if len(readings) >= batch:
-                outbox.put(readings)
-                readings, batch = [], BATCH
-            # A late poll is not made up for: two reads in quick succession tell nothing new.
+            samples.append(values_of(reader.read()))
+            if len(samples) >= batch:
+                outbox.put(samples)
+                samples, batch = [], BATCH
+            # A late poll is not made up for: two reads in quick succession see the same update.
             due_s = max(due_s + poll_s, time.monotonic())
 
 
 def child_main(argument: str) -> int:
-    """Run the sampler's process: ``argument`` is JSON with source, arguments, poll_s and parent."""
+    """Run the sampler's process: ``argument`` is JSON with module, arguments, poll_s and parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when measuring ends
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     gc.freeze()
     options = json.loads(argument)
-    # vendor libraries print to stdout when they like; only samples may reach the parent
+    # vendor libraries may print to stdout; only our messages may reach the parent
     outbox = _Outbox(os.dup(1))
     os.dup2(2, 1)
     try:
-        module = importlib.import_module(READERS[options["source"]])
+        module = importlib.import_module(options["module"])
         reader: Reader = module.open_reader(**options["arguments"])
     except BenchError as error:
         outbox.put({"fatal": error.message, "fix": error.fix})
@@ -199,12 +161,21 @@ class SampledMeter:
     """A :class:`~bench.model.Meter` whose samples come from a sampler process.
 
     Opening it starts the process, which finds and probes its sensor. Samples wait in the pipe until they are asked
-    for, so that between two questions the run spends nothing on them. Raises :class:`BenchError` where that fails.
+    for, so that between two requests the run spends nothing on them.
+
+    Args:
+        module: the power source's module, loaded in the child only; its ``open_reader(**arguments)`` gives a
+            :class:`Reader`.
+        arguments: JSON-compatible arguments of ``open_reader``.
+        poll_s: poll interval in seconds.
+
+    Raises:
+        BenchError: the process does not start, or finds no readable sensor.
     """
 
     sensor: Sensor
 
-    def __init__(self, source: str, arguments: Mapping[str, object], poll_s: float = POLL_S) -> None:
+    def __init__(self, module: str, arguments: Mapping[str, object], poll_s: float = POLL_S) -> None:
         self._lock = threading.Lock()
         self._samples: list[Sample] = []
         self._card: CardState | None = None
@@ -213,19 +184,8 @@ class SampledMeter:
         self._rest = b""
         self._ended = False
         self._closed = False
-        root = str(PACKAGE.parent)
-        program = (
-            f"import sys; sys.path.insert(0, {root!r}); "
-            "from bench.power.sampler import child_main; sys.exit(child_main(sys.argv[1]))"
-        )
-        options = {"source": source, "arguments": dict(arguments), "poll_s": poll_s, "parent": os.getpid()}
-        self._child = subprocess.Popen(  # noqa: S603 (our own interpreter and text)
-            [sys.executable, "-c", program, json.dumps(options)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
+        options = {"module": module, "arguments": dict(arguments), "poll_s": poll_s, "parent": os.getpid()}
+        self._child = spawn(child_main, json.dumps(options), stderr=subprocess.PIPE, bufsize=0)
         assert self._child.stdout is not None  # noqa: S101 (PIPE was asked for)
         self._pipe = self._child.stdout.fileno()
         with contextlib.suppress(OSError, AttributeError):
@@ -240,8 +200,8 @@ class SampledMeter:
             raise BenchError(f"the power sampler did not start: {detail}", "run again with --meter none to go without")
         self.sensor = Sensor(**self._hello["sensor"])
 
-    def _take_in(self) -> None:
-        """Read what the pipe holds."""
+    def _receive(self) -> None:
+        """Read every message that the pipe holds."""
         while not self._ended:
             try:
                 chunk = os.read(self._pipe, 1 << 16)
@@ -257,7 +217,7 @@ class SampledMeter:
                 message = marshal.loads(self._rest[LENGTH.size : LENGTH.size + size])  # noqa: S302 (our own child's)
                 self._rest = self._rest[LENGTH.size + size :]
                 if isinstance(message, list):
-                    self._samples += [_sample(Reading(*reading)) for reading in message]
+                    self._samples += [Sample(*values) for values in message]
                     continue
                 if self._hello is None:
                     self._hello = message
@@ -266,18 +226,18 @@ class SampledMeter:
                     self._cards_seen += 1
 
     def _wait(self, arrived: Callable[[], bool], timeout_s: float) -> None:
-        """Take in messages until ``arrived``, the child's end, or the timeout."""
+        """Receive messages until ``arrived``, the child's end, or the timeout."""
         deadline_s = time.monotonic() + timeout_s
         with self._lock:
             if self._closed:
                 return
-            self._take_in()
+            self._receive()
             while not arrived() and not self._ended and (left_s := deadline_s - time.monotonic()) > 0:
                 select.select([self._pipe], [], [], left_s)
-                self._take_in()
+                self._receive()
 
     def _failure(self) -> str:
-        """Last line that a dead child left on stderr."""
+        """The last line that the child wrote to stderr, or how it ended."""
         if self._child.poll() is None:
             try:
                 self._child.wait(1.0)
@@ -323,7 +283,7 @@ class SampledMeter:
         end = bisect.bisect_right(self._samples, last_ns, key=attrgetter("t_ns"))
         found = self._samples[begin:end]
         if self._ended and not self._closed:
-            # The run goes on; the window says why it has no joules.
+            # The run goes on; the window carries the reason why it has no joules.
             now_ns = min(last_ns, time.monotonic_ns())
             error = f"the power sampler ended: {self._failure()}"
             found.append(Sample(t_ns=max(now_ns, start_ns), missing=True, error=error))

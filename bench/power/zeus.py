@@ -1,6 +1,6 @@
-"""Zeus (``pip install 'bitwatt[zeus]'``) on the same card in the same window, to lay its joules beside ours.
+"""Zeus (``pip install 'bitwatt[zeus]'``) on the same card and in the same windows, for comparison.
 
-Zeus runs in a process of its own, as our sampler does, so that neither disturbs the workload:
+Zeus runs in a process of its own, as the sampler does, so that neither disturbs the workload:
 
     with ZeusMeter(meter.sensor) as zeus:
         zeus.begin()
@@ -17,10 +17,10 @@ import subprocess
 import sys
 from typing import Any, Self
 
-from bench.data import PACKAGE
 from bench.model import BenchError, Sensor
+from bench.power.child import spawn
 
-FIX = "pip install 'bitwatt[zeus]', or go without the cross-check"
+FIX = "pip install 'bitwatt[zeus]', or run without --zeus"
 
 
 def child_main(uuid: str) -> int:
@@ -43,7 +43,7 @@ def child_main(uuid: str) -> int:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
         index = [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles].index(uuid)
         monitor = ZeusMonitor(gpu_indices=[index], cpu_indices=[])
-    except Exception as error:  # noqa: BLE001 (whatever Zeus raises becomes the sentence that the user sees)
+    except Exception as error:  # noqa: BLE001 (any failure of Zeus becomes one sentence for the user)
         answer({"fatal": f"Zeus does not start ({type(error).__name__}: {error})"})
         return 1
     answer({"ready": True})
@@ -61,24 +61,15 @@ class ZeusMeter:
     """Zeus on the card of one of our sensors.
 
     Raises:
-        BenchError: the sensor is no NVIDIA card, or Zeus does not start.
+        BenchError: the sensor is not an NVIDIA card's, or Zeus does not start.
     """
 
     def __init__(self, sensor: Sensor) -> None:
         if sensor.source != "nvml" or sensor.sensor_id is None:
-            raise BenchError(f"Zeus is laid beside NVML only, not {sensor.source}", "use --meter nvml")
-        root = str(PACKAGE.parent)
-        program = (
-            f"import sys; sys.path.insert(0, {root!r}); "
-            "from bench.power.zeus import child_main; sys.exit(child_main(sys.argv[1]))"
-        )
-        self._child = subprocess.Popen(  # noqa: S603 (our own interpreter and text)
-            [sys.executable, "-c", program, sensor.sensor_id],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+            raise BenchError(
+                f"Zeus measures NVIDIA cards only, and the power source is {sensor.source}", "use --meter nvml"
+            )
+        self._child = spawn(child_main, sensor.sensor_id, stderr=subprocess.DEVNULL, text=True)
         try:
             self._answer()
         except BenchError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.model import Sample, Window
+from bench.model.throttle import INVALIDATING, meaning
 from bench.report.entries import task_label
 from bench.report.figures import Figure, View, axis
 from bench.report.markup import label
@@ -18,20 +19,8 @@ if TYPE_CHECKING:
 
 SIDECAR_SUFFIX = ".samples.jsonl"
 
-INVALIDATING = frozenset({"hw_slowdown", "sw_thermal", "hw_thermal", "hw_power_brake"})
-"""Reasons that invalidate a window; the same set as ``energy.INVALIDATING`` (a test holds them together)."""
-
-_MEANING: Mapping[str, str] = {
-    "sw_power_cap": "power cap",
-    "hw_slowdown": "hardware slowdown",
-    "sw_thermal": "thermal, software",
-    "hw_thermal": "thermal, hardware",
-    "hw_power_brake": "power brake",
-    "application_clocks": "set clocks",
-    "sync_boost": "sync boost",
-    "display_clocks": "display clocks",
-}
-"""Clocks-event reasons in words. ``gpu_idle`` says nothing and is left out."""
+IDLE = "gpu_idle"
+"""A reason that says nothing about a load, and is left out."""
 
 MOST_POINTS = 2400
 """Points per curve; above, each stretch keeps its lowest and highest sample."""
@@ -132,7 +121,7 @@ def _run(name: str, sidecar: Sidecar, rows: Mapping[int, Mapping[str, Any]]) -> 
                 rate_per_s=float(row["rate_per_s"]),
                 power_limit_w=row["power_limit_w"],
                 valid=bool(row["valid"]),
-                throttle=tuple(dict.fromkeys(why for sample in inside for why in sample.throttle if why in _MEANING)),
+                throttle=tuple(dict.fromkeys(why for sample in inside for why in sample.throttle if why != IDLE)),
             )
         )
         samples.update((sample.t_ns, sample) for sample in note.samples)
@@ -168,7 +157,7 @@ def over_time(found: Sequence[Run]) -> Figure | None:
 
 def _view(run: Run) -> View:
     panels = _panels(run)
-    reasons = [why for why in _MEANING if any(why in sample.throttle for _, sample in run.samples)]
+    reasons = list(dict.fromkeys(why for _, sample in run.samples for why in sample.throttle if why != IDLE))
     weights = [0.7] + [1.0] * len(panels) + ([0.14 + 0.16 * len(reasons)] if reasons else [])
     gap = 0.045
     unit = (1 - gap * (len(weights) - 1)) / sum(weights)
@@ -215,7 +204,7 @@ def _view(run: Run) -> View:
             "Held back",
             domain=domains[-1],
             tickvals=list(range(len(reasons))),
-            ticktext=[label(_MEANING[why]) for why in reasons],
+            ticktext=[label(meaning(why)) for why in reasons],
             range=[-0.6, len(reasons) - 0.4],
             zeroline=False,
         )
@@ -337,12 +326,12 @@ def _reason_trace(run: Run, why: str, place: int, panel: str) -> dict[str, Any]:
         "series": "alarm" if why in INVALIDATING else "line",
         "type": "scatter",
         "mode": "markers",
-        "name": label(_MEANING[why]),
+        "name": label(meaning(why)),
         "x": [round(t, 3) for t in times[::stride]],
         "y": [place] * len(times[::stride]),
         "yaxis": panel,
         "marker": {"symbol": "x-thin-open" if why in INVALIDATING else "line-ns-open", "size": 9},
-        "hovertemplate": f"%{{x:.1f}} s: {label(_MEANING[why])}<extra></extra>",
+        "hovertemplate": f"%{{x:.1f}} s: {label(meaning(why))}<extra></extra>",
     }
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bench import power
 from bench.model import BenchError, Device, Window
-from bench.power import open_meter, sampler
+from bench.power import SOURCES, SPECS, child, open_meter
 from bench.power.sampler import SampledMeter
+from bench.power.source import Source, nothing, sampled
 from tests.support.paths import ROOT
 
 CPU = Device("cpu", 0, "a CPU")
@@ -113,9 +115,9 @@ def test_a_sampler_that_dies_is_a_missing_sample_with_its_reason(powercap: Path)
 
 
 def test_a_sampler_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler.sys, "executable", "/bin/false")
+    monkeypatch.setattr(child.sys, "executable", "/bin/false")
     with pytest.raises(BenchError, match="did not start"):
-        SampledMeter("rapl", {})
+        SampledMeter("bench.power.rapl", {})
 
 
 def test_close_ends_the_process_and_is_idempotent(powercap: Path) -> None:
@@ -171,3 +173,35 @@ def test_ctrl_c_does_not_reach_the_sampler(powercap: Path) -> None:
     window = Window(start, time.monotonic_ns(), 1, 1.0)
     assert not any(sample.missing for sample in meter.samples(window.start_ns, window.end_ns))
     meter.close()
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_is_in_the_help_and_opens_from_its_own_line(name: str) -> None:
+    entry = SOURCES[name]
+    assert entry.syntax.startswith(name)
+    assert entry.syntax in SPECS
+    if entry.takes_detail:
+        return
+    with pytest.raises(BenchError, match="no power source named"):
+        open_meter(f"{name}:x", CPU)
+
+
+def test_a_new_source_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_meter.py").write_text(
+        "import time\n"
+        "from bench.model import CardState, Sample, Sensor\n"
+        "class Reader:\n"
+        "    sensor = Sensor(source='mine', scope='wall', power_field='mine')\n"
+        "    def read(self): return Sample(time.monotonic_ns(), power_w=42.0)\n"
+        "    def card_state(self): return CardState()\n"
+        "    def close(self): pass\n"
+        "def open_reader(**_): return Reader()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(power, "SOURCES", {**SOURCES, "mine": Source("mine", sampled("my_meter", nothing))})
+    meter = open_meter("mine", CPU)
+    meter.start()
+    latest = meter.latest()
+    meter.close()
+    assert latest is not None
+    assert latest.power_w == 42.0

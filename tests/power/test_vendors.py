@@ -18,7 +18,7 @@ from bench.power import open_meter
 from bench.power.calibration import fit
 from bench.power.command import watts_of
 from bench.power.energy import measure
-from bench.power.replay import ReplayMeter, laid_out
+from bench.power.replay import ReplayMeter, without_gaps
 from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
 from tests.support.paths import VENDORS
@@ -73,9 +73,9 @@ def test_amd_counter_and_power(opened: Opener) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ({"frozen_after": 0.0}, "stood still"),
-        ({"factor": 10}, "where the power reading told 300 W"),
-        ({"factor": 0.2}, "where the power reading told 300 W"),
+        ({"frozen_after": 0.0}, "was frozen"),
+        ({"factor": 10}, "while the power reading was 300 W"),
+        ({"factor": 0.2}, "while the power reading was 300 W"),
     ],
     ids=["frozen", "ten times", "a fifth"],
 )
@@ -254,7 +254,7 @@ def test_gaps_close_and_counters_go_on() -> None:
     shown = {0.0: 5.0, 0.05: 5.0, 0.1: 15.0, 0.15: 15.0, 0.2: 25.0, 0.25: 25.0, 0.3: 35.0}
     later = {t + 40.0: joules + 4000.0 for t, joules in shown.items()}
     samples = [Sample(round(t * 1e9), power_w=100.0, counter_j=joules) for t, joules in (shown | later).items()]
-    found = laid_out(samples, 0.05)
+    found = without_gaps(samples, 0.05)
     assert [round(sample.t_ns / 1e6) for sample in found.samples] == [0, 50, 100, 150, 200, 250, 300, 350]
     assert [sample.counter_j for sample in found.samples] == pytest.approx([0, 0, 10, 10, 20, 20, 30, 30])
     assert (found.span_ns, found.span_j) == (400_000_000, pytest.approx(40))
@@ -262,7 +262,7 @@ def test_gaps_close_and_counters_go_on() -> None:
 
 def test_gaps_close_without_a_counter() -> None:
     samples = [Sample(round(t * 1e9), power_w=100.0) for t in (10.0, 10.05, 50.0, 50.05)]
-    found = laid_out(samples, 0.05)
+    found = without_gaps(samples, 0.05)
     assert [sample.t_ns for sample in found.samples] == [0, 50_000_000, 100_000_000, 150_000_000]
     assert found.span_ns == 200_000_000
 
@@ -271,9 +271,9 @@ def test_gaps_close_without_a_counter() -> None:
     ("text", "words"),
     [
         ("", "no samples"),
-        ("not json\nmore\n", ":1 is no line"),
+        ("not json\nmore\n", ":1 is not a sidecar"),
         ('{"kind":"window","sensor":0,"samples":[]}\n', "no samples"),
-        ('{"kind":"sensor","number":0,"sensor":{"sauce":"x"}}\n{"kind":"x"}\n', ":1 is no line"),
+        ('{"kind":"sensor","number":0,"sensor":{"sauce":"x"}}\n{"kind":"x"}\n', ":1 is not a sidecar"),
     ],
 )
 def test_replay_of_something_else(text: str, words: str, tmp_path: Path, opened: Opener) -> None:
@@ -319,8 +319,8 @@ def test_calibration_by_points() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("gain = 0", "cannot be"),
-        ("gain = -1", "cannot be"),
+        ("gain = 0", "must be above 0"),
+        ("gain = -1", "must be above 0"),
         ("gain = nan", "must be a number"),
         ("gain = true", "must be a number"),
         ('offset_w = "3"', "must be a number"),

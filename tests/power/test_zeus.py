@@ -1,4 +1,4 @@
-"""Zeus's joules beside ours in one window (a stand-in for Zeus, on the fake NVML library)."""
+"""Zeus and bitwatt on one window (a stand-in for Zeus, on the fake NVML library)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def vendors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("cards", "vendors")
-def test_both_tell_the_same_of_one_window() -> None:
+def test_both_agree_on_one_window() -> None:
     meter = open_meter(f"nvml:{UUID}", CPU)
     meter.start()
     with ZeusMeter(meter.sensor) as zeus:
@@ -61,5 +61,5 @@ def test_a_card_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("open_one", [lambda: sensor("rapl", "package-0"), lambda: sensor("nvml", None)])
 def test_another_source(open_one: Callable[[], Sensor]) -> None:
-    with pytest.raises(BenchError, match="beside NVML only"):
+    with pytest.raises(BenchError, match="measures NVIDIA cards only"):
         ZeusMeter(open_one())

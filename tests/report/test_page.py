@@ -15,7 +15,6 @@ import pytest
 from bench import report
 from bench.analysis import compare, economics, published
 from bench.model import BenchError, Comparison, Sample
-from bench.power import energy
 from bench.report import figures, markup, money, page, timeline, words
 from bench.report.entries import collect, interval_text, scale, task_label
 from bench.storage import store
@@ -451,10 +450,6 @@ def test_a_task_is_named_by_what_it_is():
 
 # ---------------------------------------------------------------------------------------------------------------------
 # over time
-
-
-def test_invalidating_reasons_are_the_same_as_energys():
-    assert timeline.INVALIDATING == energy.INVALIDATING
 
 
 def test_windows_are_shaded_numbered_and_throttling_is_marked(sample):
