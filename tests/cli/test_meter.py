@@ -136,4 +136,4 @@ def test_zeus_without_a_card_is_one_sentence(tmp_path):
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "Zeus is laid beside NVML only" in done.stderr
+    assert "Zeus measures NVIDIA cards only" in done.stderr
