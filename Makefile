@@ -1,4 +1,4 @@
-# bitwatt: `make bench` measures this machine, `make test` proves the harness. Each sets itself up.
+# `make bench` measures this machine, `make test` tests the program. Each sets itself up; `make help` lists the rest.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,6 +13,7 @@ VENV_ARGS ?=
 
 BIN := $(VENV)/bin
 BITWATT := $(BIN)/bitwatt
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # The NVIDIA driver tells which CuPy fits: CUDA 13 needs driver 580 or later.
 DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) | grep -oE '\b[0-9]{3}\.[0-9]+' | head -n 1 | cut -d. -f1)
@@ -22,46 +23,56 @@ DEVICE ?= $(if $(DRIVER),cuda,auto)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test smoke compare report lint microbench sass results wheel clean setup setup-dev
+.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format microbench sass results wheel clean setup setup-dev
 .DELETE_ON_ERROR:
 
-help: ## what there is
+help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-bench: setup ## measure every accelerator here, else the CPU: a table, a CSV and a page
+bench: setup ## measure every accelerator of this machine, or its CPU: a table, a CSV and a page
 	@$(BITWATT) run --device $(DEVICE) --out $(OUT) $(ARGS); code=$$?; \
 	  if ls $(OUT)/*.csv >/dev/null 2>&1; then $(BITWATT) report $(OUT) -o $(OUT)/report.html || exit; fi; exit $$code
 
-smoke: setup ## the same code path on the CPU in 1 s windows, labelled as such (for CI)
+smoke: setup ## the same code on the CPU in 1 s windows, labelled as a smoke run (for CI)
 	@$(BITWATT) run --device cpu --smoke --out $(OUT) $(ARGS)
 
-test: setup-dev ## prove the harness (no GPU needed)
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+test: setup-dev ## test everything that takes under ten seconds (no GPU needed)
+	$(PYTEST) -m 'not slow' $(ARGS)
 
-lint: setup-dev ## ruff and mypy
+test-all: setup-dev ## test everything, as CI does
+	$(PYTEST) $(ARGS)
+
+lint: ruff $(if $(wildcard .clang-format),clang-format) mypy ## ruff, clang-format and mypy: the checks of .pre-commit-config.yaml
+
+ruff: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+clang-format: setup-dev
+	$(BIN)/clang-format --dry-run --Werror $(wildcard kernels/*.[ch] kernels/*.cu tests/fakes/*/*.[ch])
+
+mypy: setup-dev
 	$(BIN)/mypy
 
-microbench: setup-dev ## speed of the parts, as ratios in one run (pytest-benchmark)
+microbench: setup-dev ## measure the speed of the parts, as ratios within one run (pytest-benchmark)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,stddev,rounds $(ARGS)
 
-compare: setup ## lay the CSVs under results/ (or CSV='a.csv b.csv') side by side
+compare: setup ## compare the CSVs in results/ (or CSV='a.csv b.csv')
 	@$(BITWATT) compare $(CSV) $(ARGS)
 
-report: setup ## one self-contained page from the CSVs under results/ (or CSV='a.csv b.csv')
+report: setup ## make one self-contained page from the CSVs in results/ (or CSV='a.csv b.csv')
 	@$(BITWATT) report $(CSV) -o $(OUT)/report.html $(ARGS)
 
-sass: setup-dev ## clocks per hash that the CUDA kernels' machine code allows, for every architecture
+sass: setup-dev ## count the clocks per hash that the CUDA kernels' machine code needs, for each architecture
 	$(BIN)/python -m bench.workloads.hashing.sass $(ARGS)
 
-results: setup ## write results/README.md anew from the CSVs there
+results: setup ## rewrite the table in results/README.md from the CSVs there
 	$(BITWATT) results readme results
 
-wheel: setup-dev ## build the wheel into dist/
+wheel: setup-dev ## build the wheel in dist/
 	$(BIN)/python -m build --wheel
 
-clean: ## remove what was built, never a result
+clean: ## remove everything built, never a result
 	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -71,18 +82,18 @@ setup-dev: $(VENV)/.dev
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "bitwatt needs Python 3.11 or later; name one: make PYTHON=python3.12" >&2; exit 2; }
+	  { echo "bitwatt needs Python 3.11 or later. Name one: make PYTHON=python3.12" >&2; exit 2; }
 	@command -v $${CC:-cc} >/dev/null || \
-	  { echo "bitwatt compiles its CPU kernels and finds no C compiler: apt install gcc libc6-dev" >&2; exit 2; }
+	  { echo "bitwatt needs a C compiler for its CPU kernels: apt install gcc libc6-dev" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV_ARGS) $(VENV) || \
-	  { rm -rf $(VENV); echo "no virtual environment could be made: apt install python3-venv" >&2; exit 2; }
+	  { rm -rf $(VENV); echo "could not create a virtual environment: apt install python3-venv" >&2; exit 2; }
 
 $(VENV)/.runtime: pyproject.toml constraints.txt bench/hatch_build.py | $(BIN)/python
-	@echo "setting up $(VENV): torch and the rest, 1.5 GB (several more with CUDA), some minutes" >&2
+	@echo "setting up $(VENV): torch and other packages, 1.5 GB (several more with CUDA); this takes some minutes" >&2
 	@$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)])'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	@echo "setting up $(VENV): what the tests need" >&2
+	@echo "setting up $(VENV): packages for the tests" >&2
 	@$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev$(if $(CUDA_EXTRA),$(comma)$(CUDA_EXTRA))]'
 	@touch $@

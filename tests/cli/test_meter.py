@@ -69,6 +69,7 @@ def test_an_index_is_nvmls_own_order(library, tmp_path):
 
 
 # Seven seconds leave room for a slow start: the fault falls into the window as long as that begins before it.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keys", "spans", "says"),
     [

@@ -66,6 +66,7 @@ def test_a_dry_run_prints_the_commands_and_changes_nothing(library, card, tmp_pa
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_at_each_limit_and_puts_the_old_one_back(library, card, tmp_path):
     script, state = card
     out = tmp_path / "o"
@@ -83,6 +84,7 @@ def test_a_sweep_measures_at_each_limit_and_puts_the_old_one_back(library, card,
     assert "3 windows, 0 differences" in stderr
 
 
+@pytest.mark.slow
 def test_an_edited_joule_is_found_by_recompute(library, card, tmp_path):
     script, _ = card
     out = tmp_path / "o"

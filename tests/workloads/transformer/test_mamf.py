@@ -208,6 +208,7 @@ def bitwatt(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_a_search_of_a_given_budget_from_the_command_line(tmp_path):
     done = bitwatt(tmp_path, "--phase", "mamf", "--dtype", "fp32", "--budget", "1.5")
     assert done.returncode == 0, done.stderr

@@ -55,6 +55,7 @@ def test_a_process_grows_by_what_was_announced(phase, shape, dtype, batch, seq):
     assert found["announced"] == pytest.approx(found["grown"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_run_notes_the_peak_beside_what_was_announced(tmp_path):
     command = [sys.executable, "-m", "bench.cli.app", "run", "--device", "cpu", "--workload", "sha256d,transformer"]
     command += ["--phase", "gemm,decode", "--shape", "tiny", "--dtype", "fp32", "--meter", "none", "--repeats", "2"]
