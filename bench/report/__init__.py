@@ -1,40 +1,60 @@
-"""One self-contained HTML page from result rows: works offline and on a phone, asks nothing of any network.
+"""One self-contained HTML page from result rows: works offline and on a phone, makes no network request.
 
-    frame = store.read(paths)                                     # all columns
-    result = compare.compare(frame)                               # any baseline; published.lay(result) if asked for
-    sidecars = [store.read_sidecar(p) for p in … if p.exists()]   # beside the CSVs; may be empty
+    frame = store.read(paths)                                        # all columns
+    result = compare.compare(frame)                                  # any baseline, with published figures or without
+    sidecars = [store.read_sidecar(p) for p in … if p.exists()]      # may be empty
     outlook = economics.evaluate(economics.cards(frame), economics.read_prices(prices_path))
     html = report.render(frame, result, sidecars, outlook=outlook)   # pure: the whole page as text
     store.write_atomically(Path("page.html"), html)
-    report.png(Path("page.html"), Path("pictures"))               # each plot as a picture, through a browser
+    report.png(Path("page.html"), Path("pictures"))                  # each plot as a picture, through a browser
 
-The page is drawn in the reader's browser by Plotly, which is carried inside it. Every figure on it is
-``bench.analysis``'s; published figures are grey, labelled, and in no statistic. A content security policy in the
-page forbids every request, and all text from results is escaped when it is written (:mod:`bench.report.markup`).
+Every figure on the page comes from ``bench.analysis``; published figures are grey, labelled, and in no statistic. A
+content security policy in the page forbids every request, and the templates escape all text (:mod:`bench.report.html`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.analysis.compare import Result, compare
 from bench.analysis.economics import Outlook
 from bench.model import BenchError
-from bench.report import figures, money, page, words
+from bench.report import (
+    checks,
+    html,
+    money,
+    money_tables,
+    pick,
+    rates,
+    roofline,
+    settings,
+    sweep,
+    tables,
+    timeline,
+    words,
+)
 from bench.report.entries import Entry, collect
-from bench.report.markup import Html, el, escape, join, raw, script_json, script_text
+from bench.report.figure import Figure
 from bench.report.pictures import png
-from bench.report.timeline import Sidecar, over_time, runs
+from bench.report.runs import Sidecar, runs
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["png", "render"]
 
-_HERE = Path(__file__).resolve().parent
+_LINKS = (
+    ("pick", "Pick"),
+    ("rates", "Workloads"),
+    ("time", "Over time"),
+    ("roof", "Roofline"),
+    ("sweep", "Power sweep"),
+    ("cash", "Money"),
+    ("checks", "Verification"),
+    ("settings", "Settings"),
+)
 
 _POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -54,8 +74,8 @@ def render(
 
     Args:
         frame: rows as :func:`bench.storage.store.read` gives them, all columns.
-        result: what :func:`bench.analysis.compare.compare` found in the same rows, published figures laid or not.
-        sidecars: as :func:`bench.storage.store.read_sidecar` gives them; matched to rows by the CSV beside them.
+        result: what :func:`bench.analysis.compare.compare` found in the same rows, with published figures or without.
+        sidecars: as :func:`bench.storage.store.read_sidecar` gives them; matched to rows by the CSV's name.
         outlook: what :func:`bench.analysis.economics.evaluate` found for the same rows; None: no money on the page.
         title: the page's heading.
 
@@ -65,56 +85,42 @@ def render(
     plotly = _plotly()
     entries = collect(frame, result)
     chosen = words.headline(entries)
-    pick = figures.pick(entries)
-    rates = [found for unit in ("hash", "FLOP") if (found := figures.rates(entries, unit, result.published))]
     timed = runs(frame, sidecars)
-    time = over_time(timed)
-    roof = figures.roofline(entries, result.published)
-    sweep = figures.frontier(entries)
-    bill = None if outlook is None else money.chart(outlook)
-    drawn = [item for item in (pick, *rates, time, roof, sweep, bill) if item is not None]
-
-    sections = [
-        page.section(
-            "pick",
-            "Hashes and tokens for the same watts",
-            el("div", *(page.tile(item) for item in words.tiles(entries, chosen)), class_="tiles"),
-            page.figure(pick) if pick else page.note(_no_pick(chosen)),
-            page.words(words.summary(*_at_lead(frame, result, entries, chosen), frame, chosen)),
-        ),
-        page.section(
-            "rates",
-            "Every workload on every card",
-            *(map(page.figure, rates) if rates else [page.note("No valid window is here, so there is no rate.")]),
-            page.lines_table(entries, result),
-            page.means_table(result),
-            page.published_table(result),
-        ),
-        page.section(
-            "time",
-            "Over time",
-            *([page.figure(time), page.windows_table(timed)] if time else [page.note(_NO_SAMPLES)]),
-        ),
-        page.section("roof", "Roofline", page.figure(roof) if roof else page.note(_NO_ROOF)),
-        page.section("sweep", "Power sweep", page.figure(sweep) if sweep else page.note(_NO_SWEEP)),
-        page.section("cash", "Money", *(money.section(outlook) if outlook else [page.note(_NO_PRICES)])),
-        page.section("checks", "Verification and validity", page.verification(frame)),
-        page.section("settings", "Setting of each run", page.settings(frame)),
-    ]
-    links = [
-        ("pick", "Pick"),
-        ("rates", "Workloads"),
-        ("time", "Over time"),
-        ("roof", "Roofline"),
-        ("sweep", "Power sweep"),
-        ("cash", "Money"),
-        ("checks", "Verification"),
-        ("settings", "Settings"),
-    ]
-    data: dict[str, Any] = {"figures": {item.id: _plain(item) for item in drawn}}
-    if outlook is not None and bill is not None:
+    drawn = {
+        "pick": pick.draw(entries),
+        "mining": rates.draw(entries, "hash", result.published),
+        "ai": rates.draw(entries, "FLOP", result.published),
+        "time": timeline.draw(timed),
+        "roof": roofline.draw(entries, result.published),
+        "sweep": sweep.draw(entries),
+        "money": None if outlook is None else money.chart(outlook),
+    }
+    data: dict[str, Any] = {"figures": {item.id: _plain(item) for item in drawn.values() if item is not None}}
+    if outlook is not None and money.starts(outlook):
         data["money"] = money.data(outlook, {entry.card: entry.series for entry in entries})
-    return _whole(title, frame, links, sections, data, plotly)
+    return html.render(
+        "page.html",
+        policy=_POLICY,
+        version=__version__,
+        title=title,
+        when=_dates(frame),
+        links=_LINKS,
+        tiles=words.tiles(entries, chosen),
+        figures=drawn,
+        no_pick=words.no_pick(chosen),
+        summary=words.summary(*_at_lead(frame, result, entries, chosen), frame, chosen),
+        results=tables.results_table(entries, result),
+        means=tables.means_table(result),
+        published=tables.published_table(result),
+        windows=tables.windows_table(timed),
+        money=None if outlook is None else money_tables.section(outlook),
+        checks=checks.section(frame),
+        settings=settings.settings_table(frame),
+        style=html.own_text("page.css"),
+        data=html.script_json(data),
+        plotly=html.script_text(plotly),
+        script=html.script_text(html.own_text("page.js")),
+    )
 
 
 def _at_lead(
@@ -143,25 +149,7 @@ def _at_lead(
     return collect(part, alone), alone
 
 
-_NO_SAMPLES = (
-    "No samples are drawn: the sidecars (.samples.jsonl) that a run writes beside its CSV were not found beside these. "
-    "Keep them together to see rate, watts and clocks over time."
-)
-_NO_ROOF = "No row states an arithmetic intensity, so there is no roofline. The transformer workload writes it."
-_NO_PRICES = "No price file was given, so there is no money on this page."
-_NO_SWEEP = (
-    "No card has rows at several power limits, so there is no frontier. Measure the same card at two limits or more."
-)
-
-
-def _no_pick(chosen: words.Headline) -> str:
-    missing = [name for name, task in (("mining", chosen.mining), ("AI", chosen.ai)) if task is None]
-    if missing:
-        return f"No valid {' and no '.join(missing)} row is here, so hashes cannot be set against tokens."
-    return "No card ran both mining and AI at one setting, so hashes cannot be set against tokens."
-
-
-def _plain(item: figures.Figure) -> dict[str, Any]:
+def _plain(item: Figure) -> dict[str, Any]:
     return {
         "title": item.title,
         "views": [
@@ -180,46 +168,6 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def _whole(
-    title: str,
-    frame: pd.DataFrame,
-    links: Sequence[tuple[str, str]],
-    sections: Sequence[Html],
-    data: dict[str, Any],
-    plotly: str,
-) -> str:
-    read = {name: (_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
+def _dates(frame: pd.DataFrame) -> str:
     days = sorted({str(time)[:10] for time in frame["started_utc"].unique()})
-    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    measured = f"Measured {when}, UTC. Page by bitwatt {__version__}."
-    theme = el("button", "◐ auto", type="button", id="theme", aria_label="Theme: automatic. Change it.")
-    header = el(
-        "header",
-        el("a", "Skip to the figures", href="#pick", class_="skip"),
-        el("div", el("p", "bitwatt · behind every bit stands a watt", class_="brand"), theme, class_="bar"),
-        el("h1", title),
-        el("p", measured, class_="note"),
-        el("nav", *(el("a", text, href=f"#{id_}") for id_, text in links), aria_label="Sections"),
-    )
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("meta", name="generator", content=f"bitwatt {__version__}"),
-        el("link", rel="icon", href="data:,"),
-        el("title", title),
-        el("style", raw(read["page.css"])),
-    )
-    body = el(
-        "body",
-        header,
-        el("noscript", page.note("The plots need JavaScript; every figure also stands in the tables below.")),
-        el("main", *sections),
-        el("footer", page.note("Self-contained: nothing on this page was fetched, and nothing is sent anywhere.")),
-        el("script", script_json(data), type="application/json", id="data"),
-        el("script", script_text(plotly)),
-        el("script", script_text(read["page.js"])),
-    )
-    return str(join(raw("<!doctype html>\n"), el("html", head, raw("\n"), body, lang="en"), escape("\n")))
+    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

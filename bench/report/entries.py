@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.compare import Result
 from bench.model import Comparison
 from bench.output.format import figures, symbol
-from bench.report.markup import NOTHING
+from bench.report.table import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +113,12 @@ def _means(frame: pd.DataFrame, names: list[str]) -> dict[tuple[Any, ...], dict[
         }
         for key, values in zip(table.index, table.to_numpy(dtype=float), strict=True)
     }
+
+
+def plain_rows(frame: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Some columns of each row; missing is None."""
+    part = frame[list(columns)].astype(object)
+    return [{str(k): v for k, v in row.items()} for row in part.where(part.notna(), None).to_dict("records")]
 
 
 def _plain(value: Any) -> Any:

@@ -1,22 +1,21 @@
-"""The money section: what :mod:`bench.analysis.economics` finds, and what the page's sliders start from. Pure.
+"""What the money section computes: the scenario that each card's sliders start from, and its figures. Pure.
 
-The page recomputes with a port of the formulas of ``bench/economics.py`` (``page.js``, under "money"); a test in
-Chromium holds the two together. Every cell that the sliders change is filled here first.
+The page recomputes with a port of the formulas of :mod:`bench.analysis.economics` (``page.js``, under "money"); a test
+in Chromium compares the two. Every cell that the sliders change is filled here first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.analysis import economics
-from bench.analysis.economics import BREAK_EVENS, Inputs, Outlook, Price, Range, Side
-from bench.output.format import figures
-from bench.report.figures import Figure, View, axis
-from bench.report.markup import NOTHING, Html, el, join, label, table
-from bench.report.page import details, figure, note
+from bench.analysis.economics import Inputs, Outlook, Price, Range
+from bench.report.figure import Figure, View, axis
+from bench.report.html import plot_text
+from bench.report.table import NOTHING
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
     "electricity": ("Electricity price", "USD/kWh"),
@@ -35,7 +34,7 @@ ROWS: Mapping[str, tuple[str, str, int]] = {
 }
 """Figure → its name, unit and decimals."""
 
-_DECIMALS = {"rent": 4, "electricity": 4, "utilisation": 4, "hashprice": 2, "mining_power": 4, "ai_power": 4}
+DECIMALS = {"rent": 4, "electricity": 4, "utilisation": 4, "hashprice": 2, "mining_power": 4, "ai_power": 4}
 
 
 def sides(i: Inputs) -> dict[str, dict[str, float]]:
@@ -89,14 +88,14 @@ def data(outlook: Outlook, series: Mapping[str, int]) -> dict[str, Any]:
     return {
         "currency": outlook.prices.currency,
         # once more for Plotly, which reads a dialect of HTML
-        "currency_label": label(outlook.prices.currency),
+        "currency_label": plot_text(outlook.prices.currency),
         "cards": [
             {"name": item.name, "series": series.get(item.name, 0), "inputs": asdict(item.inputs)}
             for item in starts(outlook)
         ],
         "asic": {"name": outlook.prices.asic.name, "inputs": asdict(asic_inputs(outlook))},
         "sliders": list(SLIDERS),
-        "decimals": {**{name: row[2] for name, row in ROWS.items()}, **_DECIMALS},
+        "decimals": {**{name: row[2] for name, row in ROWS.items()}, **DECIMALS},
     }
 
 
@@ -136,8 +135,8 @@ def chart(outlook: Outlook) -> Figure | None:
             f"over {name.partition(':')[0].lower()}",
             [],
             {
-                "xaxis": axis(label(f"{name.partition(':')[0]} ({_unit(unit, outlook)})")),
-                "yaxis": axis(label(f"Net ({outlook.prices.currency}/h)"), zeroline=True),
+                "xaxis": axis(plot_text(f"{name.partition(':')[0]} ({in_currency(unit, outlook)})")),
+                "yaxis": axis(plot_text(f"Net ({outlook.prices.currency}/h)"), zeroline=True),
                 "showlegend": True,
                 "over": field,
             },
@@ -152,100 +151,9 @@ def chart(outlook: Outlook) -> Figure | None:
     return Figure("money", "What the card nets, and where the two uses meet", text, views, "Draw")
 
 
-def _unit(unit: str, outlook: Outlook) -> str:
+def in_currency(unit: str, outlook: Outlook) -> str:
+    """A unit with the price file's currency in place of ``USD``."""
     return unit.replace("USD", outlook.prices.currency)
-
-
-def section(outlook: Outlook) -> list[Html]:
-    """The whole section: sliders with what they change, then every card with its ranges, then the notes."""
-    prices = outlook.prices
-    drawn = chart(outlook)
-    ready = starts(outlook)
-    lead = note(
-        f"Every price is an input of a price file as of {prices.as_of.isoformat()}; nothing was fetched. "
-        "Put in your own: the sliders recompute here, in the page. Mining stands at the card's most efficient setting, "
-        "AI at the task that draws the most power."
-    )
-    parts = [lead]
-    if drawn:
-        parts += [_sliders(outlook, ready), figure(drawn)]
-    else:
-        parts.append(note("No card has all that money needs (watts under both loads and at idle): see below."))
-    parts += [_ranges(outlook), _break_evens(outlook), _site(outlook)]
-    said = [f"{line[0].upper()}{line[1:]}." for line in economics.notes(outlook)]
-    parts.append(
-        el("div", el("h3", "Read with this"), el("ul", *(el("li", line) for line in said)), class_="card words")
-    )
-    parts.append(_sources(outlook))
-    return parts
-
-
-def _sliders(outlook: Outlook, ready: Sequence[Start]) -> Html:
-    likely = ready[0].inputs
-    chooser = el(
-        "label",
-        el("span", "Card "),
-        el("select", *(el("option", item.name, value=str(n)) for n, item in enumerate(ready)), id="money-card"),
-        for_="money-card",
-    )
-    reset = el("button", "Back to the price file", type="button", id="money-reset")
-    rows = [_slider(field, outlook, getattr(likely, field)) for field in SLIDERS]
-    found, asic = sides(likely), sides(asic_inputs(outlook))["mining"]
-    columns = (("mining", found["mining"]), ("ai", found["ai"]), ("asic", asic))
-    body: list[list[object]] = [
-        [
-            f"{name} ({_unit(unit, outlook)})",
-            *(
-                el("output", written(values[key], decimals), data_out=f"{use}.{key}", data_value=repr(values[key]))
-                for use, values in columns
-            ),
-        ]
-        for key, (name, unit, decimals) in ROWS.items()
-    ]
-    header: list[object] = [
-        "Figure",
-        "Mining",
-        "AI, rented out",
-        f"{outlook.prices.asic.name}, for scale",
-    ]
-    free = [item.name for item in ready if not item.rent_known]
-    gap = economics.advantage(likely)
-    verdict = el("p", verdict_text(gap, outlook.prices.currency), id="money-verdict", class_="verdict", role="status")
-    idle = el(
-        "p", idle_text(economics.idle_mining_gain(likely), outlook.prices.currency), id="money-idle", class_="note"
-    )
-    points: list[list[object]] = [
-        [
-            meaning[0].upper() + meaning[1:],
-            el(
-                "output",
-                written(value := economics.break_even(name, likely), _DECIMALS[name]),
-                data_out=f"break_even.{name}",
-                data_value="" if value is None else repr(value),
-            ),
-            _unit(unit, outlook),
-        ]
-        for name, (unit, meaning, _) in BREAK_EVENS.items()
-    ]
-    return el(
-        "div",
-        el(
-            "div",
-            el("h3", "Your prices"),
-            el("div", chooser, reset, class_="controls"),
-            class_="bar",
-        ),
-        el("div", *rows, class_="sliders"),
-        verdict,
-        idle,
-        table(header, body, caption="At these prices, per card", numeric={1, 2, 3}),
-        table(["Break-even", "Value", "Unit"], points, caption="Where the balance tips, all else equal", numeric={1}),
-        note(f"The price file has no rent for {', '.join(free)}: there the rent starts at the break-even.")
-        if free
-        else "",
-        class_="card",
-        id="money-panel",
-    )
 
 
 def verdict_text(advantage: float, currency: str) -> str:
@@ -261,20 +169,6 @@ def idle_text(gain: float, currency: str) -> str:
     if gain > 0:
         return f"Mining in the hours that are not rented adds {written(gain, 4)} {currency}/h."
     return f"Mining in the hours that are not rented loses {written(abs(gain), 4)} {currency}/h: leave the card idle."
-
-
-def _slider(field: str, outlook: Outlook, value: float) -> Html:
-    name, unit = SLIDERS[field]
-    low, high = limits(field, outlook)
-    shared = {"min": repr(low), "max": repr(high), "step": "any", "value": repr(float(value)), "data_slider": field}
-    label_id = f"money-{field}-name"
-    return el(
-        "div",
-        el("label", name, " ", el("small", f"({_unit(unit, outlook)})"), for_=f"money-{field}", id=label_id),
-        el("input", type="range", id=f"money-{field}", **shared),
-        el("input", type="number", aria_labelledby=label_id, inputmode="decimal", id=f"money-{field}-number", **shared),
-        class_="slider",
-    )
 
 
 def limits(field: str, outlook: Outlook) -> tuple[float, float]:
@@ -295,105 +189,3 @@ def _round_up(value: float) -> float:
         return 0.0
     decade = 10.0 ** math.floor(math.log10(value))
     return next((step * decade for step in (1, 2, 5) if step * decade >= value * 0.999), 10 * decade)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# every card, with ranges
-
-
-def _cell(value: Range | None, decimals: int) -> Html:
-    if value is None:
-        return join(NOTHING)
-    likely = el("span", written(value.likely, decimals), class_="keep")
-    if value.low == value.high or value.low is None or value.high is None:
-        return likely
-    return join(
-        likely, el("small", f"({written(value.low, decimals)} to {written(value.high, decimals)})", class_="keep")
-    )
-
-
-def _ranges(outlook: Outlook) -> Html:
-    rows: list[list[object]] = []
-    verdicts = {"AI": "AI wins", "mining": "mining wins", "cannot tell": "ranges overlap"}
-    for item in outlook.cards:
-        for use, side in (("mining", item.mining), ("AI, rented out", item.ai)):
-            cells = [use, verdicts.get(item.verdict, "a side is missing")]
-            rows.append([item.card.name, *(el("span", cell, class_="keep") for cell in cells), *_side_cells(side)])
-    rows.append([outlook.prices.asic.name, "mining", "for scale", *_side_cells(outlook.asic)])
-    header: list[object] = [
-        "Card",
-        "Use",
-        "Verdict",
-        *(f"{name} ({_unit(unit, outlook)})" for name, unit, _ in ROWS.values()),
-    ]
-    caption = "Every card at the price file's prices: likely, and the worst and best corner of all inputs"
-    return table(header, rows, caption=caption, numeric=set(range(3, 3 + len(ROWS))))
-
-
-def _side_cells(side: Side | None) -> list[Html]:
-    held = {entry.name: getattr(side, entry.name) for entry in fields(Side)} if side is not None else {}
-    return [_cell(held.get(key), decimals) for key, (_, _, decimals) in ROWS.items()]
-
-
-def _break_evens(outlook: Outlook) -> Html:
-    rows: list[list[object]] = [
-        [
-            item.card.name,
-            meaning[0].upper() + meaning[1:],
-            _cell(item.break_evens[name], _DECIMALS[name]),
-            _unit(unit, outlook),
-        ]
-        for item in outlook.cards
-        for name, (unit, meaning, _) in BREAK_EVENS.items()
-        if name in item.break_evens
-    ]
-    if not rows:
-        return Html("")
-    shown = table(["Card", "Break-even", "Value", "Unit"], rows, caption="Break-evens with their ranges", numeric={2})
-    return details("Break-evens of every card, with ranges", shown)
-
-
-def _site(outlook: Outlook) -> Html:
-    if not outlook.site or outlook.site_mw is None:
-        return Html("")
-    rows: list[list[object]] = [
-        [
-            item.what,
-            item.use,
-            _cell(item.machines, 0),
-            _cell(item.ph_per_s, 2),
-            _cell(item.tokens_per_s, 0),
-            _cell(item.revenue_per_year, 0),
-            _cell(item.net_per_year, 0),
-        ]
-        for item in outlook.site
-    ]
-    currency = outlook.prices.currency
-    header: list[object] = [
-        "Machine",
-        "Use",
-        "Machines",
-        "Hashrate (PH/s)",
-        "Modelled tokens per second",
-        f"Revenue ({currency}/year)",
-        f"Net ({currency}/year)",
-    ]
-    shown = table(
-        header,
-        rows,
-        caption=f"A site of {figures(outlook.site_mw)} MW at its meter, filled with one machine",
-        numeric={2, 3, 4, 5, 6},
-    )
-    return details(f"A site of {figures(outlook.site_mw)} MW: what each choice yields", shown)
-
-
-def _sources(outlook: Outlook) -> Html:
-    prices = outlook.prices
-    rows: list[list[object]] = [
-        [name.replace("_", " "), _cell(price.range, 4), _unit(price.unit, outlook), price.source]
-        for name, price in [*prices.items.items(), *((f"rent of {card}", price) for card, price in prices.rents)]
-    ]
-    asic = prices.asic
-    rows.append([asic.name, f"{figures(asic.hash_th_per_s)} TH/s, {figures(asic.j_per_th)} J/TH", "", asic.source])
-    shown = table(["Input", "Likely (low to high)", "Unit", "Source"], rows, caption="The price file", numeric={1})
-    return details(f"The prices, as of {prices.as_of.isoformat()}, with their sources", shown)

@@ -157,7 +157,7 @@
     }
   });
 
-  // -- money: the formulas of bench/economics.py, in the same order of operations ---------------------------------------
+  // -- money: the formulas of bench/analysis/economics.py, in the same order of operations ---------------------------------------
 
   const formula = {
     miningRevenue: (i) => i.hashprice * i.hash_th_per_s * i.uptime * (1 - i.pool_fee) / 24000,
@@ -316,8 +316,8 @@
     document.getElementById("money-reset").addEventListener("click", again);
     startMoney();
   }
-  const spoken = document.getElementById("only-spoken");
-  if (spoken) spoken.addEventListener("change", () => document.getElementById("checks-table").classList.toggle("only", spoken.checked));
+  const flagged = document.getElementById("only-flagged");
+  if (flagged) flagged.addEventListener("change", () => document.getElementById("checks-table").classList.toggle("only", flagged.checked));
 
   // -- start ---------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from bench.analysis.compare import Result
 from bench.model import Comparison
 from bench.output.format import figures
 from bench.report.entries import Entry, best, interval_text
-from bench.report.figures import GLYPHS, tasks
-from bench.report.markup import NOTHING
+from bench.report.figure import GLYPHS
+from bench.report.pick import tasks
+from bench.report.table import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ class Tile:
 
     card: str
     series: int
-    lines: tuple[tuple[str, str, str], ...]
+    figures: tuple[tuple[str, str, str], ...]
     """What, the figure, and a remark."""
 
     @property
@@ -83,6 +84,14 @@ def tiles(entries: Sequence[Entry], chosen: Headline) -> list[Tile]:
                 lines.append((f"{what}: {task}", NOTHING, "no watts were read" if timed else "no valid window"))
         found.append(Tile(card, series, tuple(lines)))
     return found[:MOST_CARDS]
+
+
+def no_pick(chosen: Headline) -> str:
+    """Why hashes cannot be compared with tokens."""
+    missing = [name for name, task in (("mining", chosen.mining), ("AI", chosen.ai)) if task is None]
+    if missing:
+        return f"No valid {' and no '.join(missing)} row is here, so hashes cannot be compared with tokens."
+    return "No card ran both mining and AI at one setting, so hashes cannot be compared with tokens."
 
 
 def _power(entry: Entry) -> str:

@@ -12,9 +12,9 @@ from bench import report
 from bench.analysis import compare, economics, published
 from bench.report import money
 from bench.storage import store
-from tests.report.test_page import HOSTILE
 from tests.support.chromium import Chromium
 from tests.support.factory import CARD_A, CARD_B, run, write
+from tests.support.page import HOSTILE
 from tests.support.report_sample import outlook, study
 
 BROWSER = shutil.which("chromium")
@@ -195,7 +195,7 @@ def test_a_chooser_changes_what_is_drawn(shown):
 def test_quiet_rows_can_be_hidden(shown):
     visible = "[...document.querySelectorAll('#checks-table tbody tr')].filter(r => r.offsetHeight).length"
     assert shown.js(visible) == 54
-    shown.js("document.getElementById('only-spoken').click()")
+    shown.js("document.getElementById('only-flagged').click()")
     assert shown.js(visible) == 2
 
 

@@ -33,7 +33,7 @@ def dense(card: Card = CARD_A, repeat: int = 1, **changes: Any) -> Record:
     return replace(record, intensity_flop_per_byte=1800.0, mbu=mbu)
 
 
-def sweep(card: Card, limits: tuple[float, ...], repeats: int = 3) -> list[Record]:
+def sweep_rows(card: Card, limits: tuple[float, ...], repeats: int = 3) -> list[Record]:
     """The same two workloads at several power limits: the rate falls slower than the watts."""
     rows = []
     for number, limit in enumerate(limits):
@@ -121,5 +121,5 @@ def study(folder: Path) -> list[Path]:
         write_run(folder, "example-a", CARD_A, a),
         write_run(folder, "example-b", CARD_B, b),
         write_run(folder, "example-cpu", CARD_CPU, cpu),
-        write_run(folder, "example-a-sweep", CARD_A, sweep(CARD_A, (350.0, 450.0, 550.0, 625.0))),
+        write_run(folder, "example-a-sweep", CARD_A, sweep_rows(CARD_A, (350.0, 450.0, 550.0, 625.0))),
     ]

@@ -1,0 +1,116 @@
+"""The table of checks: each window, whether it is verified and valid, and every reason and warning. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.output.format import figures
+from bench.report.entries import plain_rows, task_label
+from bench.report.table import MOST_ROWS, NOTHING, Cell, Row, Table, not_shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_READ = (
+    *("file", "line", "device_name", "workload", "phase", "shape", "product", "dtype", "batch", "seq", "repeat"),
+    *("verified", "valid", "steady", "shares_found", "shares_expected", "shares_p_value", "crosscheck_ratio"),
+    *("sample_count", "samples_missing", "throttle_reasons", "invalid_reasons", "warnings"),
+)
+
+_HEADER = (
+    "Row",
+    "Card",
+    "Workload",
+    "Repeat",
+    "Output",
+    "Window",
+    "Reasons and warnings",
+    "Steady",
+    "Shares found / expected (p)",
+    "Counter ÷ samples",
+    "Samples (missed)",
+    "Throttled by",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The section's summary, the warnings that every row has, and the table."""
+
+    summary: str
+    everywhere: tuple[str, ...]
+    can_filter: bool
+    """Whether some rows have a reason or a warning, and others none."""
+    table: Table
+
+
+def section(frame: pd.DataFrame) -> Checks:
+    """Each row with what was checked; rows with a reason or a warning come first and can be shown alone."""
+    everywhere = _common_warnings(frame)
+    own = {text: _without(text, everywhere) for text in frame["warnings"].dropna().unique()}
+    flagged = (
+        ~(frame["valid"] & frame["verified"])
+        | frame["warnings"].isin([text for text, rest in own.items() if rest])
+        | (frame["steady"] == False).fillna(False)  # noqa: E712 - missing is not unsteady
+    ).to_numpy(dtype=bool)
+    order = [*flagged.nonzero()[0], *(~flagged).nonzero()[0][:MOST_ROWS]][:MOST_ROWS]
+    rows = [
+        Row(_cells(row, own.get(row["warnings"])), class_="flagged" if flagged[number] else "quiet")
+        for row, number in zip(plain_rows(frame.iloc[order], _READ), order, strict=True)
+    ]
+    good, count = int((frame["valid"] & frame["verified"]).sum()), int(flagged.sum())
+    some = f"{count:,} {'has' if count == 1 else 'have'}" if count else "none has"
+    return Checks(
+        summary=f"{good:,} of {len(frame):,} windows are verified and valid; {some} a reason or a warning to read.",
+        everywhere=tuple(text.strip() for text in everywhere),
+        can_filter=0 < count < len(frame),
+        table=Table(
+            "Verification and validity of each window",
+            _HEADER,
+            rows,
+            class_="checks",
+            id="checks-table",
+            more=not_shown(len(frame), "rows"),
+        ),
+    )
+
+
+def _common_warnings(frame: pd.DataFrame) -> list[str]:
+    """Warnings that every row has: said once above the table rather than in each row."""
+    texts = list(frame["warnings"].unique())
+    if not all(isinstance(text, str) for text in texts):
+        return []
+    first, *others = [text.split(";") for text in texts]
+    return [part for part in first if part.strip() and all(part in other for other in others)]
+
+
+def _without(text: str, common: Sequence[str]) -> str:
+    return "; ".join(part.strip() for part in text.split(";") if part not in common and part.strip())
+
+
+def _cells(row: dict[str, Any], warnings: str | None) -> list[str | Cell]:
+    shares = NOTHING
+    if row["shares_found"] is not None:
+        shares = f"{row['shares_found']} / {figures(row['shares_expected'] or 0, 3)}"
+        shares += "" if row["shares_p_value"] is None else f" ({figures(row['shares_p_value'], 2)})"
+    ratio = row["crosscheck_ratio"]
+    reasons = [part for part in (row["invalid_reasons"], warnings) if part]
+    if row["steady"] is False:
+        reasons.append("it began before rate, power and temperature were steady")
+    return [
+        f"{Path(str(row['file'])).name}:{row['line']}",
+        str(row["device_name"]),
+        task_label(row),
+        str(row["repeat"]),
+        "✓ verified" if row["verified"] else "✖ not verified",
+        "✓ valid" if row["valid"] else "✖ invalid",
+        "; ".join(reasons),
+        {True: "yes", False: "no"}.get(row["steady"], "not judged"),
+        shares,
+        NOTHING if ratio is None else f"{ratio:.3f}",
+        NOTHING if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})",
+        (row["throttle_reasons"] or "nothing").replace(";", ", "),
+    ]

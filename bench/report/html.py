@@ -1,0 +1,64 @@
+"""The page's HTML, from the templates beside this file. Jinja2 escapes every value that a template prints.
+
+Only three texts are marked as safe, each by a function here that makes them so: the page's data as JSON, its scripts
+and its style sheet.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+_HERE = Path(__file__).resolve().parent
+
+
+@functools.cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of this package, filled in. A value that it prints and was not given raises an error."""
+    return _environment().get_template(template).render(values)
+
+
+def script_json(value: Any) -> Markup:
+    """A value as JSON that may stand inside ``<script>``: nothing in it can end the element or open a comment.
+
+    Raises:
+        ValueError: a float that is not finite.
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)  # noqa: S704 - every character that markup is made of was replaced
+
+
+def script_text(code: str) -> Markup:
+    """Our own or a library's JavaScript, made unable to end its element.
+
+    ``</script`` and ``<!--`` occur in literals only, where the escape means the same character.
+    """
+    return Markup(code.replace("</script", "\\x3c/script").replace("<!--", "\\x3c!--"))  # noqa: S704
+
+
+def own_text(name: str) -> Markup:
+    """A file of this package, such as ``page.css``."""
+    return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def plot_text(text: object) -> str:
+    """A text for Plotly, which reads a small dialect of HTML in every label: shown as it stands."""
+    return html.escape(str(text), quote=False)

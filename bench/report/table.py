@@ -1,0 +1,95 @@
+"""A table of the page as plain data; ``templates/macros.html`` writes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+NOTHING = "–"
+"""A missing figure. Never 0."""
+
+MOST_ROWS = 600
+"""Rows of a table on the page; a line below says how many more there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell that is more than a text."""
+
+    text: str
+    interval: str = ""
+    """In small print below the text. Neither is broken over lines where there is one."""
+    note: str = ""
+    """A sentence in small print below that."""
+    out: str | None = None
+    """Name of the figure that the page's script rewrites here."""
+    value: str = ""
+    """The exact number behind ``out``."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The cells of one row. A row of one cell is a heading over the rows that follow."""
+
+    cells: Sequence[str | Cell]
+    class_: str | None = None
+    title: str | None = None
+    """What its first cell means, shown on hovering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in a box that scrolls sideways on its own, so that the page never does."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Row]
+    numeric: Collection[int] = ()
+    """Columns that are aligned to the right."""
+    class_: str | None = None
+    id: str | None = None
+    more: str = ""
+    """What is not shown, as a sentence; empty where everything is."""
+
+    @property
+    def tall(self) -> bool:
+        """Whether the box also scrolls downwards."""
+        return len(self.rows) > 14
+
+
+def table(
+    caption: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str | Cell]],
+    *,
+    what: str = "rows",
+    numeric: Collection[int] = (),
+    class_: str | None = None,
+    lean: bool = False,
+) -> Table:
+    """A table of at most :data:`MOST_ROWS` rows; ``what`` names those that are left out.
+
+    ``lean`` leaves out columns from the third on in which no row has anything.
+    """
+    shown = rows[:MOST_ROWS]
+    kept = [
+        column
+        for column in range(len(header))
+        if not lean or column < 2 or any(str(row[column]) not in ("", NOTHING) for row in shown)
+    ]
+    return Table(
+        caption,
+        [header[column] for column in kept],
+        [Row([row[column] for column in kept]) for row in shown],
+        numeric={kept.index(column) for column in numeric if column in kept},
+        class_=class_,
+        more=not_shown(len(rows), what),
+    )
+
+
+def not_shown(count: int, what: str) -> str:
+    """How many of ``count`` rows a table leaves out, as a sentence."""
+    return f"{count - MOST_ROWS:,} more {what} are not shown here." if count > MOST_ROWS else ""

@@ -1,0 +1,23 @@
+"""One made-up study and its page, for every test of the report."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import report
+from bench.analysis import compare, published
+from bench.storage import store
+from tests.support.report_sample import outlook, study
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    paths = study(tmp_path_factory.mktemp("study"))
+    frame = store.read(paths)
+    return frame, compare.compare(frame), [store.read_sidecar(store.sidecar_path(path)) for path in paths]
+
+
+@pytest.fixture(scope="module")
+def html(sample):
+    frame, result, sidecars = sample
+    return report.render(frame, published.lay(result, ["H100 SXM"]), sidecars, outlook=outlook(frame))
