@@ -39,9 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.groups import (
     COLUMNS,
-    ENERGY_METRICS,
     ENERGY_MUST_MATCH,
-    METRICS,
     MUST_MATCH,
     SETTING,
     SUBJECTS,
@@ -49,26 +47,17 @@ from bench.analysis.groups import (
     InvalidRow,
     Line,
     Stat,
-    label,
     reduce_rows,
     student,
     text,
 )
+from bench.analysis.metrics import METRICS
 from bench.model import BenchError, Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["COLUMNS", "METRICS", "SUBJECTS", "InvalidRow", "Result", "compare", "flat", "to_json"]
-
-WORDS: Mapping[str, tuple[str, str]] = {
-    "rate_per_s": ("faster", "slower"),
-    "tokens_per_s": ("faster", "slower"),
-    "power_mean_w": ("more", "less"),
-    "work_per_j": ("better", "worse"),
-    "tokens_per_j": ("better", "worse"),
-}
-"""Metric → the verdict's word for a ratio above one and below one. More watts are neither faster nor better."""
 
 _ACROSS_DEVICES = frozenset({"device_name", "device_uuid", "run_id", "file", "host"})
 """Subjects whose pairs may be of two device names. A driver is only ever set against a driver on the same card."""
@@ -249,7 +238,7 @@ def _against(lines: Sequence[Line], chosen: str | None, subject: str, metrics: S
 def _one(line: Line, metric: str) -> Comparison:
     """A line's own figure, before it is set against anything."""
     stat = line.stats.get(metric)
-    unit = METRICS[metric].format(unit=line.key["work_unit"])
+    unit = METRICS[metric].unit(line.key["work_unit"])
     left_out = line.rows - line.valid
     note = f"{left_out} invalid of {line.rows} left out: {'; '.join(line.reasons)}" if left_out else None
     if not line.valid:
@@ -328,7 +317,7 @@ def _ratio(
 
     if base is None:
         return cannot(refusal or "nothing to compare with")
-    if metric in ENERGY_METRICS and own.value is not None and metric in base.stats:
+    if METRICS[metric].energy and own.value is not None and metric in base.stats:
         fields = _differing(line, base, ENERGY_MUST_MATCH, subject)
         if fields:
             return cannot(_refusal(line, base, fields))
@@ -345,7 +334,7 @@ def _ratio(
     if few:
         return cannot(f"one window {' and '.join(few)} has no spread (--repeats 3 or more)", ratio=ratio)
     half = _welch(mine, theirs)
-    sensor, note = _sensor_half_width(line, base) if metric in ENERGY_METRICS else (0.0, None)
+    sensor, note = _sensor_half_width(line, base) if METRICS[metric].energy else (0.0, None)
     if sensor is None:
         return cannot(note or "", ratio=ratio)
     whole = math.hypot(half, sensor)
@@ -354,7 +343,7 @@ def _ratio(
         "ratio_low": math.exp(difference - whole),
         "ratio_high": math.exp(difference + whole),
     }
-    more, less = WORDS[metric]
+    more, less = METRICS[metric].above, METRICS[metric].below
     margin = math.log1p(SAME_WITHIN)
     if abs(difference) + whole <= margin:
         return replace(own, verdict="same", reason=_join(own.reason), **bounds)
@@ -418,7 +407,7 @@ def _means(
             for line in found:
                 bounded = line.ratio is not None and line.ratio_low is not None
                 if bounded and line.key["workload"] == workload and line.metric == metric:
-                    table.setdefault(label(line.key), {}).setdefault(text(line.key[subject]), []).append(line)
+                    table.setdefault(line.task.label, {}).setdefault(text(line.key[subject]), []).append(line)
             # a task with two lines of one subject has no single ratio
             shared = [
                 task for task, by in table.items() if set(others) == set(by) and all(len(v) == 1 for v in by.values())
@@ -439,7 +428,7 @@ def _mean(
     other: str, subject: str, workload: str, metric: str, shared: Sequence[str], logs: Sequence[float]
 ) -> Comparison:
     ratio, low, high = map(math.exp, logs)
-    more, less = WORDS[metric]
+    more, less = METRICS[metric].above, METRICS[metric].below
     margin = 1 + SAME_WITHIN
     verdict = (
         "same" if 1 / margin <= low and high <= margin else more if low > 1 else less if high < 1 else "cannot tell"

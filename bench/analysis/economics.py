@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import COLUMNS as COMPARE_COLUMNS
 from bench.analysis.compare import compare
-from bench.analysis.groups import label
 from bench.data import DATA
 from bench.model import BenchError, Comparison
 
@@ -488,7 +487,7 @@ def cards(frame: pd.DataFrame, ai: str | None = None) -> list[Card]:
     usable = [held for held in lines.values() if held["rate_per_s"].value is not None]
     words = (ai or "").split()
     if words and not any(_is_ai(held) and _has_words(held, words) for held in usable):
-        tasks = dict.fromkeys(label(held["rate_per_s"].key) for held in usable if _is_ai(held))
+        tasks = dict.fromkeys(held["rate_per_s"].task.label for held in usable if _is_ai(held))
         raise BenchError(f"no transformer task here holds {ai!r}", f"choose from {'; '.join(tasks) or 'none'}")
     valid = frame[frame["valid"] & frame["verified"]]
     return [_card(name, usable, words, valid) for name in dict.fromkeys(result.subjects)]
@@ -500,7 +499,7 @@ def _is_ai(held: Mapping[str, Comparison]) -> bool:
 
 
 def _has_words(held: Mapping[str, Comparison], words: Sequence[str]) -> bool:
-    return set(words) <= set(label(held["rate_per_s"].key).split())
+    return set(words) <= set(held["rate_per_s"].task.label.split())
 
 
 def _card(name: str, lines: Sequence[Mapping[str, Comparison]], words: Sequence[str], valid: pd.DataFrame) -> Card:
@@ -528,7 +527,7 @@ def _card(name: str, lines: Sequence[Mapping[str, Comparison]], words: Sequence[
         name=name,
         hash_per_s=_spread(miner, "rate_per_s"),
         mine_w=watts[0],
-        ai_task=None if thinker is None else label(thinker["rate_per_s"].key),
+        ai_task=None if thinker is None else thinker["rate_per_s"].task.label,
         ai_per_s=_spread(thinker, "rate_per_s"),
         tokens_per_s=_spread(thinker, "tokens_per_s"),
         ai_w=watts[1],
@@ -839,7 +838,7 @@ def flat(outlook: Outlook) -> list[dict[str, Any]]:
     for choice in outlook.site:
         add(choice.what, choice.use, "site machines", "count", choice.machines)
         add(choice.what, choice.use, "site hashrate", "PH/s", choice.ph_per_s)
-        add(choice.what, choice.use, "site tokens (modelled)", "token/s", choice.tokens_per_s)
+        add(choice.what, choice.use, "site tokens (modelled)", "tokens/s", choice.tokens_per_s)
         add(choice.what, choice.use, "site FLOPs", "FLOP/s", choice.flop_per_s)
         add(choice.what, choice.use, "site revenue", f"{unit}/year", choice.revenue_per_year)
         add(choice.what, choice.use, "site net", f"{unit}/year", choice.net_per_year)

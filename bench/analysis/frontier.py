@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.model import Record
+from bench.model import Record, TaskKey
 
 SETTING = ("workload", "phase", "shape", "dtype", "batch", "seq", "product", "implementation", "precision", "options")
 """Columns that must match for rows to lie on one frontier."""
@@ -43,7 +43,7 @@ class Frontier:
     @property
     def label(self) -> str:
         """The workload in a few words."""
-        return " ".join(str(value) for name, value in self.setting if value is not None and name in SETTING[:7])
+        return TaskKey.of(dict(self.setting)).label
 
 
 def frontiers(records: Iterable[Record]) -> list[Frontier]:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.compare import METRICS, Result
+from bench.analysis.compare import Result
 from bench.analysis.groups import text
+from bench.analysis.metrics import METRICS
 from bench.model import EXIT_INVALID, EXIT_USAGE, BenchError, Comparison
 
 
@@ -89,7 +90,7 @@ def judge(result: Result, condition: Condition) -> Judgement:
         )
     known: dict[str, None] = {}
     for line in result.comparisons:
-        known.update(dict.fromkeys(_selectable(line)))
+        known.update(dict.fromkeys(line.task.words))
     # a shape's name may itself hold dots
     wanted = _consume(".".join(condition.selector), tuple(known))
     if wanted is None:
@@ -99,7 +100,7 @@ def judge(result: Result, condition: Condition) -> Judgement:
     spoken = [
         line
         for line in result.comparisons
-        if line.metric == condition.metric and wanted <= set(_selectable(line)) and _counts(line, result)
+        if line.metric == condition.metric and wanted <= set(line.task.words) and _counts(line, result)
     ]
     judged = [line for line in spoken if line.ratio is not None]
     unjudged = tuple(line for line in spoken if line.ratio is None)
@@ -123,13 +124,6 @@ def judge(result: Result, condition: Condition) -> Judgement:
 def _counts(line: Comparison, result: Result) -> bool:
     """Lines of the baseline are not judged, but an invalid one leaves nothing to judge by."""
     return text(line.key[result.subject]) != result.baseline or line.verdict == "invalid"
-
-
-def _selectable(line: Comparison) -> list[str]:
-    values = [line.key.get(name) for name in ("workload", "phase", "shape", "product", "dtype")]
-    named = [str(value) for value in values if value is not None]
-    named += [f"b{line.key['batch']}"] if line.key.get("batch") is not None else []
-    return named + ([f"s{line.key['seq']}"] if line.key.get("seq") is not None else [])
 
 
 def _consume(text: str, known: Sequence[str]) -> frozenset[str] | None:

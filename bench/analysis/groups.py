@@ -11,21 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.metrics import METRICS
+from bench.model import TaskKey
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
-METRICS: Mapping[str, str] = {
-    "rate_per_s": "{unit}/s",
-    "power_mean_w": "W",
-    "work_per_j": "{unit}/J",
-    "tokens_per_s": "token/s",
-    "tokens_per_j": "token/J",
-}
-"""Metric → its unit, where ``{unit}`` is the workload's own."""
-
-ENERGY_METRICS = frozenset({"power_mean_w", "work_per_j", "tokens_per_j"})
 
 TASK = ("workload", "phase", "shape", "product", "dtype", "batch", "seq")
 """What was done. Lines of different tasks are never set against each other."""
@@ -145,7 +137,7 @@ class Line:
 
     @property
     def task(self) -> str:
-        return label(self.key)
+        return TaskKey.of(self.key).label
 
 
 @functools.lru_cache(maxsize=4096)
@@ -240,7 +232,7 @@ def reduce_rows(frame: pd.DataFrame, subject: str, metrics: Sequence[str]) -> tu
         sensor_relative = frame["sensor_uncertainty_j"].to_numpy(dtype=float) / energy
     stats: list[dict[str, Stat]] = [{} for _ in range(count)]
     for metric in metrics:
-        floor = window_relative if metric in ENERGY_METRICS else None
+        floor = window_relative if METRICS[metric].energy else None
         for place, stat in _reduce(frame[metric].to_numpy(dtype=float), valid, line, cluster, cluster_line, floor):
             stats[place][metric] = stat
 
@@ -348,19 +340,11 @@ def _rejected(
             file=str(file),
             line=int(number),
             subject=subjects[line[row]],
-            task=label(keys[line[row]]),
+            task=TaskKey.of(keys[line[row]]).label,
             reason=reasons if isinstance(reasons, str) else "flagged invalid" if verified else "not verified",
         )
         for row, file, number, verified, reasons in zip(rows, *columns, strict=True)
     ]
-
-
-def label(key: Mapping[str, Any]) -> str:
-    """What was done, in a few words: ``transformer gemm llama3-8b bf16 b1 s8192``."""
-    parts = [key[name] for name in ("workload", "phase", "shape", "product", "dtype") if key.get(name) is not None]
-    parts += [f"b{key['batch']}"] if key.get("batch") is not None else []
-    parts += [f"s{key['seq']}"] if key.get("seq") is not None else []
-    return " ".join(map(str, parts))
 
 
 def text(value: object) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.analysis.compare import Result
 from bench.data import PACKAGE
+from bench.data.cards import find
 from bench.model import BenchError, Comparison
 
 
@@ -30,44 +30,6 @@ class Published:
     unit: str
     source: str
     note: str | None = None
-
-
-_CARDS: Sequence[tuple[str, str]] = (
-    (r"(?<!g)h100.*(hbm3|sxm)", "H100 SXM"),
-    (r"h100.*pcie", "H100 PCIe"),
-    (r"(?<!g)h200(?!.*nvl)", "H200 SXM"),
-    (r"(?<!g)b200", "B200"),
-    (r"a100.*sxm", "A100 SXM"),
-    (r"a100.*pcie.*40\s*gb|a100.*40\s*gb.*pcie", "A100 PCIe 40GB"),
-    (r"a100.*pcie", "A100 PCIe"),
-    (r"v100.*sxm2", "V100 SXM2"),
-    (r"mi300x", "MI300X"),
-    (r"rtx 3090(?! ti)", "RTX 3090"),
-    (r"rtx 4090(?!( d\b|.*laptop))", "RTX 4090"),
-    (r"rtx 5090(?!( d\b|.*laptop))", "RTX 5090"),
-    (r"\bl40s\b", "L40S"),
-    (r"\bl4\b", "L4"),
-    (r"\bt4\b", "T4"),
-    (r"cmp 170hx", "CMP 170HX"),
-    (r"mtt s4000", "MTT S4000"),
-    (r"metax.*c500|mxc500", "MetaX C500"),
-    (r"mlu370-x8", "MLU370-X8"),
-)
-"""How drivers name cards → how the published list does. H100 NVL, H200 NVL, RTX 4090 D and laptops are other cards."""
-
-_ALSO = {"A100 PCIe 40GB": "A100 PCIe"}
-"""The list has some figures under a wider name."""
-
-
-def card_names(device_name: str) -> tuple[str, ...]:
-    """The published list's names of a card by its driver's name, the closest first; empty if it has none.
-
-    ``NVIDIA H100 80GB HBM3`` → ``("H100 SXM",)``
-    """
-    for pattern, card in _CARDS:
-        if re.search(pattern, device_name, re.IGNORECASE):
-            return (card, _ALSO[card]) if card in _ALSO else (card,)
-    return ()
 
 
 def path_of_list() -> Path:
@@ -131,7 +93,8 @@ def lay(result: Result, cards: Sequence[str] = (), path: Path | None = None) -> 
     """
     listed = figures(path)
     known = list(dict.fromkeys(figure.card for figure in listed))
-    wanted = [name for line in result.comparisons for name in card_names(str(line.key["device_name"]))]
+    measured = (find(str(line.key["device_name"])) for line in result.comparisons)
+    wanted = [name for card in measured if card for name in card.names]
     for card in cards:
         near = known if card == "all" else [name for name in known if card.casefold() in name.casefold()]
         if not near:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.analysis import compare, published
-from bench.analysis.groups import label
 from bench.model import EXIT_INVALID, BenchError, Record
 from bench.output import tables as render
 from bench.storage import store
@@ -92,7 +91,7 @@ def _enough(path: Path, records: Sequence[Record]) -> None:
     few = [line for line in good if line.repeats < LEAST_REPEATS]
     if few:
         raise BenchError(
-            f"{path}: {label(few[0].key)} has {few[0].repeats} valid window{'s' if few[0].repeats > 1 else ''}",
+            f"{path}: {few[0].task.label} has {few[0].repeats} valid window{'s' if few[0].repeats > 1 else ''}",
             f"measure with --repeats {LEAST_REPEATS} or more",
         )
 

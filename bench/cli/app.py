@@ -597,7 +597,6 @@ def compare_command(
 ) -> None:
     """Set cards or runs against each other: rates, watts, work per joule, with 95% intervals and verdicts."""
     from bench.analysis import compare, gate
-    from bench.analysis.groups import label
     from bench.output import tables as render
     from bench.storage import store
 
@@ -618,7 +617,7 @@ def compare_command(
         _streams.err.print(Text(note))
     for judgement in judgements:
         for line in judgement.failed:
-            who = f"{line.key[result.subject]}, {label(line.key)}, {line.metric}"
+            who = f"{line.key[result.subject]}, {line.task.label}, {line.metric}"
             what = f"{line.ratio:.4g} of {result.baseline}'s ({line.verdict})"
             _streams.err.print(Text(f"failed: {who} is {what}, and --fail-if says {judgement.condition.text}"))
     if any(judgement.failed for judgement in judgements):

@@ -6,6 +6,7 @@ from bench.model.errors import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, EXIT_USAG
 from bench.model.job import Audit, Facts, Job, Share, Variant
 from bench.model.power import DEVICE_LOST, CardState, Energy, Meter, ReferenceMeter, Sample, Sensor, Window
 from bench.model.record import METHOD_VERSION, SCHEMA_VERSION, Idle, Measurement, Record, Refusal
+from bench.model.task import TaskKey
 
 __all__ = [
     "DEVICE_LOST",
@@ -33,6 +34,7 @@ __all__ = [
     "Sensor",
     "Share",
     "Skip",
+    "TaskKey",
     "Variant",
     "Window",
     "first_line",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.model.task import TaskKey
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -28,3 +30,8 @@ class Comparison:
     """``faster``, ``slower`` (watts: ``more``, ``less``; per joule: ``better``, ``worse``), ``same``, ``cannot tell``,
     ``invalid``, ``baseline`` or ``published``."""
     reason: str | None = None
+
+    @property
+    def task(self) -> TaskKey:
+        """What was done, without the device and its setting."""
+        return TaskKey.of(self.key)

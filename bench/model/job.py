@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from bench.model.task import TaskKey
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -26,12 +28,7 @@ class Variant:
     @property
     def label(self) -> str:
         """One line for a progress bar or a message, for example ``transformer gemm llama3-8b bf16``."""
-        parts = [self.workload, self.phase, self.shape, self.product, self.dtype]
-        if self.batch is not None:
-            parts.append(f"b{self.batch}")
-        if self.seq is not None:
-            parts.append(f"s{self.seq}")
-        return " ".join(part for part in parts if part)
+        return TaskKey.of(self).label
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from bench.model import Variant
-from bench.output.format import scaled, symbol
+from bench.output.format import quantity
 
 
 class TerminalObserver:
@@ -54,7 +54,7 @@ class TerminalObserver:
             return
         now = []
         if rate_per_s is not None and unit is not None:
-            now.append(f"{scaled(rate_per_s, symbol(unit) + '/s')}")
+            now.append(quantity(rate_per_s, f"{unit}/s"))
         if power_w is not None:
             now.append(f"{power_w:.0f} W")
         self._progress.update(self._task, completed=done_s, now="  ".join(now))

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.model import Comparison, Device, Record, Sensor
+from bench.analysis.metrics import METRICS
+from bench.model import Comparison, Device, Record, Sensor, TaskKey
+from bench.output.format import MISSING, digits, interval, plus_minus, quantity
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,36 +24,6 @@ if TYPE_CHECKING:
     from bench.analysis.compare import Result
     from bench.analysis.economics import Outlook, Range
     from bench.analysis.frontier import Frontier
-
-NOTHING = "–"
-"""A missing figure. Never 0."""
-
-_PREFIXES = (
-    (1e18, "E"),
-    (1e15, "P"),
-    (1e12, "T"),
-    (1e9, "G"),
-    (1e6, "M"),
-    (1e3, "k"),
-    (1.0, ""),
-    (1e-3, "m"),
-    (1e-6, "µ"),
-)
-
-_SHORT = {"hash": "H", "FLOP": "FLOP", "token": "tok"}
-
-HEADINGS: Mapping[str, str] = {
-    "rate_per_s": "rate",
-    "power_mean_w": "power",
-    "work_per_j": "work per joule",
-    "tokens_per_s": "tokens/s (modelled)",
-    "tokens_per_j": "tokens/J (modelled)",
-}
-"""Metric → the column's title."""
-
-
-ASSUMED = frozenset({"power_mean_w", "work_per_j", "tokens_per_j"})
-"""Metrics that rest on watts; where the user vouched for those, the cell says so and has no interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,54 +69,6 @@ def _escape(text: str) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# figures
-
-
-def quantity(value: float | None, unit: str, digits: int = 4) -> str:
-    """A figure with an SI prefix, ``8.066 GH/s``; missing is a dash. Watts and shares keep their plain unit."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    first, slash, rest = unit.partition("/")
-    if value == 0 or first in ("W", "s", "°C"):
-        return f"{_digits(value, digits)} {unit}"
-    if first == "token" and abs(value) < 1:
-        # "mtok" would be read as millions
-        return f"{_digits(value, digits)} {_SHORT[first]}{slash}{rest}"
-    scale, prefix = next(((scale, sign) for scale, sign in _PREFIXES if abs(value) >= scale), _PREFIXES[-1])
-    # 999.96 of one prefix is 1.000 of the next
-    if round(abs(value) / scale, max(0, digits - 3)) >= 1000:
-        place = [sign for _, sign in _PREFIXES].index(prefix)
-        scale, prefix = _PREFIXES[max(0, place - 1)]
-    return f"{_digits(value / scale, digits)} {prefix}{_SHORT.get(first, first)}{slash}{rest}"
-
-
-def _digits(value: float, digits: int) -> str:
-    """``digits`` significant digits, never in the form 1e+05."""
-    if value == 0:
-        return "0"
-    value = float(f"{value:.{digits - 1}e}")  # 0.99996 has one digit before the point once it is rounded
-    after = digits - 1 - math.floor(math.log10(abs(value)))
-    return f"{value:.{max(0, after)}f}"
-
-
-def plus_minus(value: float | None, low: float | None, high: float | None) -> str:
-    """Half the interval's width in per cent of the value, ``±0.4%``; empty without an interval."""
-    if value is None or low is None or high is None or not value:
-        return ""
-    share = (high - low) / 2 / value
-    return f"±{share:.1%}" if share < 10 else "±>1000%"
-
-
-def ratio(line: Comparison) -> str:
-    """``1.716 [1.703, 1.729]``; a dash without a ratio."""
-    if line.ratio is None:
-        return NOTHING
-    if line.ratio_low is None or line.ratio_high is None:
-        return f"{_digits(line.ratio, 4)}"
-    return f"{_digits(line.ratio, 4)} [{_digits(line.ratio_low, 4)}, {_digits(line.ratio_high, 4)}]"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
 # what can be measured
 
 
@@ -152,14 +76,14 @@ def devices_grid(found: Sequence[tuple[Device, Sensor]]) -> Grid:
     """Devices with their power sensor."""
     rows = []
     for device, sensor in found:
-        memory = NOTHING if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
+        memory = MISSING if device.memory_bytes is None else f"{device.memory_bytes / 2**30:.1f} GiB"
         power = "none (see below)" if sensor.reason else "none"
         if sensor.source != "none":
             how = "counter" if sensor.counter else (sensor.power_field or "sampled")
             power = ", ".join(part for part in (sensor.source, sensor.scope, how) if part)
         detail = ", ".join(part for part in (device.arch, device.driver, device.runtime) if part)
-        cores = NOTHING if device.cores is None else str(device.cores)
-        rows.append((device.label, device.name, cores, memory, detail or NOTHING, power))
+        cores = MISSING if device.cores is None else str(device.cores)
+        rows.append((device.label, device.name, cores, memory, detail or MISSING, power))
     return Grid(("device", "name", "cores", "memory", "arch, driver, runtime", "power"), tuple(rows), frozenset({2, 3}))
 
 
@@ -214,7 +138,7 @@ def row_notes(records: Sequence[Record]) -> list[str]:
     """What a reader of the table must know: invalid, unverified and unsteady windows, warnings, short windows."""
     notes: dict[str, list[str]] = {}
     for record in records:
-        what = " ".join(str(part) for part in (record.workload, record.phase, record.shape, record.dtype) if part)
+        what = TaskKey.of(record).label
         if not record.valid:
             notes.setdefault(f"invalid: {record.invalid_reasons or 'no reason was given'}", []).append(what)
         elif not record.verified:
@@ -239,8 +163,7 @@ def peak_notes(records: Sequence[Record]) -> list[str]:
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.valid and record.mfu is not None:
-            what = " ".join(str(p) for p in (record.workload, record.phase, record.shape, record.dtype) if p)
-            groups.setdefault(f"{what} b{record.batch} s{record.seq}", []).append(record)
+            groups.setdefault(TaskKey.of(record).label, []).append(record)
     lines = []
     for what, rows in groups.items():
         mfu = math.fsum(row.mfu or 0.0 for row in rows) / len(rows)
@@ -266,9 +189,6 @@ _PART_OF_TASK = frozenset({"workload", "phase", "shape", "product", "dtype", "ba
 _MOST_SUBJECTS = 12
 """More than these are not described line by line."""
 
-_FOLLOWS = {"tokens_per_s": "rate_per_s", "tokens_per_j": "work_per_j"}
-"""Modelled tokens are a fixed multiple of the FLOPs of one shape: their ratio usually repeats the other one."""
-
 
 def comparison_grid(result: Result, *, ratios: bool = True) -> Grid:
     """With a baseline: a row per task, metric and line, so that the cards stand under one another.
@@ -279,7 +199,7 @@ def comparison_grid(result: Result, *, ratios: bool = True) -> Grid:
     for line in result.comparisons:
         lines.setdefault(id(line.key), {})[line.metric] = line
     metrics = [
-        name for name in HEADINGS if any(name in held and held[name].value is not None for held in lines.values())
+        name for name in METRICS if any(name in held and held[name].value is not None for held in lines.values())
     ]
     settings = [name for name in result.shown if name != result.subject and name not in _PART_OF_TASK]
     if result.baseline is None or not ratios:
@@ -289,9 +209,10 @@ def comparison_grid(result: Result, *, ratios: bool = True) -> Grid:
 
 def _repeats(metric: str, result: Result) -> bool:
     """Whether a modelled metric's ratios all repeat those of the measured one."""
-    if metric not in _FOLLOWS:
+    measured_metric = METRICS[metric].multiple_of
+    if measured_metric is None:
         return False
-    measured = {id(line.key): line.ratio for line in result.comparisons if line.metric == _FOLLOWS[metric]}
+    measured = {id(line.key): line.ratio for line in result.comparisons if line.metric == measured_metric}
     for line in result.comparisons:
         if line.metric == metric and line.ratio is not None:
             other = measured.get(id(line.key))
@@ -302,11 +223,11 @@ def _repeats(metric: str, result: Result) -> bool:
 
 def _alone(result: Result, lines: Sequence[Mapping[str, Comparison]], metrics: list[str], settings: list[str]) -> Grid:
     header = [result.by, "workload", *(name.replace("_", " ") for name in settings), "n"]
-    header += [HEADINGS[metric] for metric in metrics] + (["note"] if _all_invalid(lines) else [])
+    header += [METRICS[metric].heading for metric in metrics] + (["note"] if _all_invalid(lines) else [])
     rows, styles = [], []
     for held in lines:
         line = next(iter(held.values()))
-        cells = [_cell(line.key[result.subject]), _task(line), *(_cell(line.key[name]) for name in settings)]
+        cells = [_cell(line.key[result.subject]), line.task.label, *(_cell(line.key[name]) for name in settings)]
         cells.append(str(max(one.repeats for one in held.values())))
         cells += [_figure(held.get(metric)) for metric in metrics]
         wrong = all(one.verdict == "invalid" for one in held.values())
@@ -317,8 +238,8 @@ def _alone(result: Result, lines: Sequence[Mapping[str, Comparison]], metrics: l
     for line in result.published:
         if line.metric in metrics:
             plain = [f"{_cell(line.key['device_name'])}, published", _published_name(line)]
-            cells = [*plain, *[""] * len(settings), NOTHING]
-            cells += [_figure(line) if line.metric == metric else NOTHING for metric in metrics]
+            cells = [*plain, *[""] * len(settings), MISSING]
+            cells += [_figure(line) if line.metric == metric else MISSING for metric in metrics]
             rows.append((*cells, "") if _all_invalid(lines) else tuple(cells))
             styles.append("dim italic")
     right = range(2 + len(settings), 3 + len(settings) + len(metrics))
@@ -334,19 +255,19 @@ def _beside(result: Result, lines: Sequence[Mapping[str, Comparison]], metrics: 
     header = ["workload", "metric", result.by, *names, "n", "figure", "ratio [95%]", "verdict"]
     tasks: dict[str, list[Mapping[str, Comparison]]] = {}
     for held in lines:
-        tasks.setdefault(_task(next(iter(held.values()))), []).append(held)
+        tasks.setdefault(next(iter(held.values())).task.label, []).append(held)
     rows, styles = [], []
     for task, group in tasks.items():
         for metric in metrics:
             for line in (held[metric] for held in group if metric in held):
                 own = [_cell(line.key[result.subject]), *(_cell(line.key[name]) for name in settings)]
-                figures = [str(line.repeats), _figure(line), ratio(line), line.verdict]
-                rows.append((task, HEADINGS[metric], *own, *figures))
+                figures = [str(line.repeats), _figure(line), _ratio(line), line.verdict]
+                rows.append((task, METRICS[metric].heading, *own, *figures))
                 styles.append("red" if line.verdict == "invalid" else "")
     for line in result.published:
-        heading = HEADINGS.get(line.metric, NOTHING)
+        heading = METRICS[line.metric].heading if line.metric in METRICS else MISSING
         who = [_cell(line.key["device_name"]), *[""] * len(settings)]
-        rows.append((_published_name(line), heading, *who, NOTHING, _figure(line), NOTHING, "published"))
+        rows.append((_published_name(line), heading, *who, MISSING, _figure(line), MISSING, "published"))
         styles.append("dim italic")
     right = frozenset(range(3 + len(settings), 6 + len(settings)))
     return Grid(tuple(header), tuple(rows), right, tuple(styles), f"against {result.baseline} (--by {result.by})")
@@ -358,8 +279,8 @@ def _published_name(line: Comparison) -> str:
 
 def _figure(line: Comparison | None) -> str:
     if line is None or line.value is None:
-        return NOTHING
-    if line.metric in ASSUMED and line.key.get("energy_source") == "assumed":
+        return MISSING
+    if line.metric in METRICS and METRICS[line.metric].energy and line.key.get("energy_source") == "assumed":
         return f"{quantity(line.value, line.unit)} assumed"
     spread = plus_minus(line.value, line.low, line.high)
     return f"{quantity(line.value, line.unit)} {spread}" if spread else quantity(line.value, line.unit)
@@ -370,7 +291,7 @@ def _cell(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return NOTHING if value is None else str(value)
+    return MISSING if value is None else str(value)
 
 
 def comparison_notes(result: Result) -> list[str]:
@@ -385,14 +306,14 @@ def comparison_notes(result: Result) -> list[str]:
         if said:
             notes.append(f"{subject}: {', '.join(said)}")
     notes += [
-        f"{mean.key[result.subject]}, {mean.key['workload']} {HEADINGS[mean.metric]}: "
-        f"{ratio(mean)} {mean.verdict} ({mean.reason})"
+        f"{mean.key[result.subject]}, {mean.key['workload']} {METRICS[mean.metric].heading}: "
+        f"{_ratio(mean)} {mean.verdict} ({mean.reason})"
         for mean in result.means
     ]
     why: dict[str, list[str]] = {}
     for line in result.comparisons:
         if line.reason and line.verdict == "cannot tell":
-            where = f"{_cell(line.key[result.subject])} {_task(line)} {HEADINGS[line.metric]}"
+            where = f"{_cell(line.key[result.subject])} {line.task.label} {METRICS[line.metric].heading}"
             why.setdefault(f"{line.verdict}: {line.reason}", []).append(where)
     notes += [f"{reason} — {_some(lines)}" for reason, lines in why.items()]
     lost: dict[str, list[str]] = {}
@@ -407,10 +328,8 @@ def comparison_notes(result: Result) -> list[str]:
     return notes
 
 
-def _task(line: Comparison) -> str:
-    from bench.analysis.groups import label
-
-    return label(line.key)
+def _ratio(line: Comparison) -> str:
+    return interval(line.ratio, line.ratio_low, line.ratio_high)
 
 
 def _some(items: Sequence[str], most: int = 4) -> str:
@@ -460,26 +379,26 @@ def comparison_json(result: Result) -> str:
 # money
 
 
-def money(value: Range | None, digits: int = 3) -> str:
+def money(value: Range | None, count: int = 3) -> str:
     """``1.23 [0.98, 1.60]``; one figure where there is no spread, a dash where there is none at all."""
     if value is None or value.likely is None:
-        return NOTHING
-    likely = _amount(value.likely, digits)
+        return MISSING
+    likely = _amount(value.likely, count)
     if value.low is None or value.high is None:
         return f"{likely} [no bounds]"
     if value.low == value.high:
         return likely
-    return f"{likely} [{_amount(value.low, digits)}, {_amount(value.high, digits)}]"
+    return f"{likely} [{_amount(value.low, count)}, {_amount(value.high, count)}]"
 
 
-def _amount(value: float, digits: int) -> str:
+def _amount(value: float, count: int) -> str:
     if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else NOTHING
+        return "0" if value == 0 else MISSING
     size = abs(value)
     if size >= 1000:
         scale, sign = next((scale, sign) for scale, sign in ((1e9, "bn"), (1e6, "M"), (1e3, "k")) if size >= scale)
-        return f"{_digits(value / scale, digits)}{sign}"
-    return _digits(value, digits) if size >= 1e-6 else f"{value:.1e}"
+        return f"{digits(value / scale, count)}{sign}"
+    return digits(value, count) if size >= 1e-6 else f"{value:.1e}"
 
 
 def economics_grids(outlook: Outlook) -> list[Grid]:
@@ -494,7 +413,7 @@ def economics_grids(outlook: Outlook) -> list[Grid]:
     ]
     for name, use, side in [*sides, (asic.name, "mining", outlook.asic)]:
         if side is None:
-            rows.append((name, use, *[NOTHING] * 5))
+            rows.append((name, use, *[MISSING] * 5))
         else:
             cells = (side.revenue_per_h, side.power_cost_per_h, side.net_per_h, side.net_per_mwh, side.net_per_year)
             rows.append((name, use, *map(money, cells)))

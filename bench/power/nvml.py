@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import time
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pynvml
 
-from bench.data import DATA
+from bench.data import cards
 from bench.model import DEVICE_LOST, BenchError, CardState, Sample, Sensor
 from bench.model.throttle import reason_names
 from bench.power import probe
@@ -29,7 +27,6 @@ FIRST_READING_S = 0.2
 COUNTER_STEP_J = 0.001
 AVERAGING_S = 1.0
 """Length of NVML's averaged power reading [nvml.h]."""
-SENSOR_TABLE = DATA / "sensors.toml"
 
 REASON_FIELDS = (
     (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN, "sw_thermal"),
@@ -137,31 +134,6 @@ def _refuse_slice(uuid: str, handle: Any) -> None:
     modes = None if handle is None else _or_none(pynvml.nvmlDeviceGetMigMode, handle)
     if modes is not None and modes[0]:
         raise _slice_error(uuid)
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One entry of data/sensors.toml: what was published about the sensor of a card family."""
-
-    family: str
-    source: str
-    match: tuple[str, ...] = ()
-    duty: float | None = None
-    period_s: float | None = None
-    usage_averages: bool = True
-    gain_uncertainty: float | None = None
-    offset_uncertainty_w: float | None = None
-
-
-def family_of(name: str) -> Family:
-    """The first entry of the sensor table whose words stand in the card's name; the last entry matches all."""
-    entries = tomllib.loads(SENSOR_TABLE.read_text(encoding="utf-8"))["family"]
-    words = name.upper().replace("-", " ").split()
-    for entry in entries:
-        family = Family(**{**entry, "match": tuple(entry.get("match", ()))})
-        if not family.match or any(word in words for word in family.match):
-            return family
-    raise BenchError(f"{SENSOR_TABLE.name} has no entry that matches every card", "reinstall bitwatt")
 
 
 class NvmlReader:
@@ -308,7 +280,7 @@ class NvmlReader:
         if self._power is not None:
             reads["power"] = self._power
         changes = watch(reads, PROBE_S, (pynvml.NVMLError,))
-        family = family_of(self._name)
+        family = cards.sensor(self._name)
         averages = self._field == "average" or (self._field == "usage" and family.usage_averages)
         return Sensor(
             source="nvml",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.power.nvml import family_of
+from bench.data import cards
 from tests.support.sensor_table import BEGIN, DOCUMENT, END, table, written
 
 
@@ -35,7 +35,7 @@ def test_the_table_in_the_document_is_current() -> None:
     ],
 )
 def test_every_card_finds_its_family(card: str, family: str) -> None:
-    found = family_of(card)
+    found = cards.sensor(card)
     assert found.family == family
     assert found.source
     assert found.duty is not None

@@ -6,16 +6,11 @@ boosts higher can exceed it, and then an MFU above 100% is right. ``source`` say
 
 from __future__ import annotations
 
-import functools
-import re
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
-from bench.data import DATA
+from bench.data import cards
 from bench.model import Device
-
-PEAKS_FILE = DATA / "peaks.toml"
 
 FLOP_PER_SM_CLOCK: dict[str, dict[str, int]] = {
     "sm_70": {"fp32": 128, "fp16": 1024},
@@ -49,11 +44,6 @@ class Peak:
     """The clock at which ``flops_per_s`` holds."""
 
 
-@functools.cache
-def _cards() -> tuple[dict[str, Any], ...]:
-    return tuple(tomllib.loads(PEAKS_FILE.read_text(encoding="utf-8"))["card"])
-
-
 def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
     """Peaks of ``device`` in ``dtype``.
 
@@ -67,13 +57,13 @@ def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
     """
     if device.kind == "cpu":
         return Peak()
-    card = next((c for c in _cards() if re.fullmatch(c["pattern"], device.name.strip(), re.IGNORECASE)), {})
-    stated = card.get("tflops", {}).get(dtype)
-    memory = card.get("memory_gb_per_s")
-    boost = card.get("boost_mhz")
+    card = cards.find(device.name)
+    stated = card.tflops.get(dtype) if card else None
+    memory = card.memory_gb_per_s if card else None
+    boost = card.boost_mhz if card else None
     sources = []
-    if card:
-        sources.append(f"stated: {card['source']}" + (f", at {boost} MHz boost" if boost else ""))
+    if card and (stated is not None or memory is not None):
+        sources.append(f"stated: {card.source}" + (f", at {boost} MHz boost" if boost else ""))
     flops = stated * 1e12 if stated is not None else None
     bandwidth = memory * 1e9 if memory is not None else None
     if flops is None or bandwidth is None:
