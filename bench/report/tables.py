@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.compare import Result
-from bench.output.format import figures, scaled
-from bench.report.entries import Entry, interval_text, unit_text
+from bench.output.format import figures, quantity
+from bench.report.entries import Entry, interval_text
 from bench.report.figure import GLYPHS
 from bench.report.runs import Run, medians
 from bench.report.table import NOTHING, Cell, Table, table
@@ -99,7 +99,7 @@ def published_table(result: Result) -> Table | None:
             str(item.key["device_name"]),
             str(item.key["published_metric"]),
             str(item.key["published_kind"]),
-            NOTHING if item.value is None else scaled(item.value, unit_text(item.unit)),
+            quantity(item.value, item.unit),
             item.reason or "",
         ]
         for item in result.published
