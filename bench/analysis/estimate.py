@@ -1,0 +1,179 @@
+"""A figure and its interval from repeated windows. Pure; what the table, the gate and the stopping rule all use.
+
+    interval([101.2, 100.9, 101.1, 52.0, 101.0, 101.3])      # one window disturbed
+    # Interval(value=101.05, low=100.8, high=101.3, method="yuen")
+
+Rates, watts and work per joule are positive and their noise is multiplicative, so everything is done on logarithms:
+the difference of two results is then the log of a ratio, and rate ÷ watts = work per joule holds for the estimates.
+
+From five windows on the estimate is Yuen's: the mean of what is left after the lowest and highest fifth of the windows
+are set aside, with the standard error from the winsorised variance and Student's t with h − 1 degrees of freedom for
+h remaining windows (Yuen 1974; Wilcox, Introduction to Robust Estimation, ch. 4). Fewer windows leave nothing to trim:
+their estimate is the mean with Student's t. Windows that follow one another closely are not independent: where their
+lag-1 autocorrelation r exceeds 1/√n, the variance is multiplied by (1 + r)/(1 − r).
+
+Why this and not Hodges–Lehmann with Wilcoxon's interval or the median with order statistics: docs/log.md has the
+simulated coverage and width of all of them on clean, contaminated, drifting and autocorrelated windows.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+TRIM = 0.2
+"""Share of the windows set aside at each end."""
+LEAST_TO_TRIM = 5
+"""With fewer windows nothing is set aside."""
+MOST_CORRELATION = 0.8
+"""Lag-1 autocorrelation beyond which the variance is not raised further."""
+
+OUTLIER_DEVIATIONS = 5.0
+OUTLIER_LEAST = 0.02
+"""A window is named as an outlier if it is further than this many robust standard deviations (1.4826 × the median
+absolute deviation) and further than this relative distance from the median of its group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence interval; ``low`` and ``high`` are None for one window."""
+
+    value: float
+    low: float | None
+    high: float | None
+    method: str
+    """``yuen`` (20% trimmed mean of logarithms), ``t`` (geometric mean) or ``single``."""
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width relative to the value; None for one window."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2 / self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """Groups of logarithms, one array entry per group. The half-width of a mean's interval is t(freedom)·√variance."""
+
+    count: NDArray[Any]
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    """Of the mean; NaN for a group of one."""
+    freedom: NDArray[np.float64]
+
+
+def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+    """The estimate for windows in the order in which they were measured.
+
+    Args:
+        values: positive figures, such as rates.
+        confidence: of the interval, between 0 and 1.
+
+    Raises:
+        ValueError: no values, or one that is not finite and above 0.
+    """
+    import numpy as np
+
+    if not len(values) or not all(0 < value < math.inf for value in values):
+        raise ValueError("an interval needs positive, finite values")
+    logs = np.log(np.asarray(values, dtype=float))
+    found = reduce(logs, np.zeros(len(logs), dtype=np.int64), 1)
+    mean = float(found.mean[0])
+    if len(values) == 1:
+        return Interval(math.exp(mean), None, None, "single")
+    half = student(float(found.freedom[0]), confidence) * math.sqrt(float(found.variance[0]))
+    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half), method_of(len(values)))
+
+
+def method_of(count: int) -> str:
+    """The estimator that ``count`` windows get."""
+    return "single" if count == 1 else "yuen" if count >= LEAST_TO_TRIM else "t"
+
+
+@functools.lru_cache(maxsize=4096)
+def student(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """Two-sided quantile of Student's t for ``freedom`` ≥ 1 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + confidence / 2))
+
+
+def reduce(logs: NDArray[np.float64], group: NDArray[np.int64], groups: int, trim: float = TRIM) -> Reduced:
+    """Yuen's estimate of every group at once.
+
+    Args:
+        logs: logarithms of the windows' figures, within each group in the order in which they were measured.
+        group: number of the group of each, from 0.
+        groups: how many groups there are. An empty one gets NaN.
+        trim: share set aside at each end; 0 gives the plain mean with Student's t.
+    """
+    import numpy as np
+
+    count = np.bincount(group, minlength=groups)
+    cut = np.where((count >= LEAST_TO_TRIM) & (trim > 0), np.maximum(1, (trim * count).astype(np.int64)), 0)
+    kept = count - 2 * cut
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    by_value = np.lexsort((logs, group))
+    ordered, owner = logs[by_value], group[by_value]
+    rank = np.arange(len(logs)) - start[owner]
+    inside = (rank >= cut[owner]) & (rank < (count - cut)[owner])
+    filled = count > 0
+    lowest, highest = np.full(groups, np.nan), np.full(groups, np.nan)
+    lowest[filled] = ordered[(start + cut)[filled]]
+    highest[filled] = ordered[(start + count - 1 - cut)[filled]]
+    winsorised = np.clip(logs, lowest[group], highest[group])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.bincount(owner[inside], weights=ordered[inside], minlength=groups) / kept
+        off = winsorised - (np.bincount(group, weights=winsorised, minlength=groups) / count)[group]
+        squares = np.bincount(group, weights=off**2, minlength=groups)
+        factor = _inflation(off, group, count, squares) if trim > 0 else 1.0
+        variance = np.where(count > 1, factor * squares / (kept * (kept - 1)), np.nan)
+    return Reduced(count, mean, variance, (kept - 1).astype(float))
+
+
+def _inflation(
+    off: NDArray[np.float64], group: NDArray[np.int64], count: NDArray[Any], squares: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Factor on each group's variance for the correlation of consecutive windows; 1 where there is no sign of it."""
+    import numpy as np
+
+    in_order = np.argsort(group, kind="stable")
+    off, group = off[in_order], group[in_order]
+    together = group[1:] == group[:-1]
+    products = np.bincount(group[1:][together], weights=(off[1:] * off[:-1])[together], minlength=len(count))
+    # 1/n: the estimate's bias for independent windows
+    correlation = np.nan_to_num(products / squares) + 1 / np.maximum(count, 1)
+    correlation = np.clip(correlation, 0.0, MOST_CORRELATION)
+    seen = (count >= LEAST_TO_TRIM) & (correlation > 1 / np.sqrt(np.maximum(count, 1)))
+    return np.where(seen, (1 + correlation) / (1 - correlation), 1.0)
+
+
+def outliers(logs: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.bool_]:
+    """Which values are far from the median of their group (of five values or more)."""
+    import numpy as np
+
+    middle = _medians(logs, group, groups)
+    away = np.abs(logs - middle[group])
+    spread = 1.4826 * _medians(away, group, groups)
+    enough = np.bincount(group, minlength=groups) >= LEAST_TO_TRIM
+    return enough[group] & (away > np.maximum(OUTLIER_DEVIATIONS * spread, OUTLIER_LEAST)[group])
+
+
+def _medians(values: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+    import numpy as np
+
+    count = np.bincount(group, minlength=groups)
+    start = np.concatenate([[0], np.cumsum(count)[:-1]])
+    ordered = values[np.lexsort((values, group))]
+    found = np.full(groups, np.nan)
+    filled = count > 0
+    low, high = (start + (count - 1) // 2)[filled], (start + count // 2)[filled]
+    found[filled] = (ordered[low] + ordered[high]) / 2
+    return found
