@@ -73,18 +73,18 @@ static __device__ __forceinline__ void sha256_compress(u32 state[8], u32 w[16]) 
   for (int group = 0; group < 64; group += 16) {
 #pragma unroll
     for (int i = 0; i < 16; i++) {
-      /* The names turn by one place a round; 16 is there to keep the index above zero. */
+      /* The names rotate by one word a round; 16 keeps the index above zero. */
       const u32 a = s[(16 - i) & 7], b = s[(17 - i) & 7], c = s[(18 - i) & 7];
       const u32 e = s[(20 - i) & 7], f = s[(21 - i) & 7], g = s[(22 - i) & 7];
       const u32 t1 = s[(23 - i) & 7] + (ROTR(e, 6) ^ ROTR(e, 11) ^ ROTR(e, 25)) + ((e & f) ^ (~e & g)) +
                      scrypt_k[group + i] + w[i];
       s[(19 - i) & 7] += t1;
       s[(23 - i) & 7] = t1 + (ROTR(a, 2) ^ ROTR(a, 13) ^ ROTR(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-      /* W of sixteen rounds on takes this one's place; those after round 63 are never used. */
+      /* Overwritten by W of sixteen rounds later; those after round 63 are never used. */
       const u32 w1 = w[(i + 1) & 15], w14 = w[(i + 14) & 15];
       if (i < 15 || group < 48)
-        w[i] += (ROTR(w1, 7) ^ ROTR(w1, 18) ^ (w1 >> 3)) + w[(i + 9) & 15] +
-                (ROTR(w14, 17) ^ ROTR(w14, 19) ^ (w14 >> 10));
+        w[i] +=
+            (ROTR(w1, 7) ^ ROTR(w1, 18) ^ (w1 >> 3)) + w[(i + 9) & 15] + (ROTR(w14, 17) ^ ROTR(w14, 19) ^ (w14 >> 10));
     }
   }
 #pragma unroll
@@ -291,18 +291,18 @@ static __device__ __forceinline__ u32 scrypt_digest_word7(const scrypt_job &job,
  * found_count: shares found since the host last set it to 0; those beyond the `capacity` entries of `found` are
  * counted and not stored, so that the reader sees the loss. */
 extern "C" __global__ void __launch_bounds__(SCRYPT_THREADS)
-scrypt_scan(const scrypt_job job, const scrypt_factors by, u32 sequence, u32 first, u32 count_less_one,
-            scrypt_quad *scratch, unsigned long long *found_count, scrypt_found *found, u32 capacity) {
+    scrypt_scan(const scrypt_job job, const scrypt_factors by, u32 sequence, u32 first, u32 count_less_one,
+                scrypt_quad *scratch, unsigned long long *found_count, scrypt_found *found, u32 capacity) {
   const u32 threads = gridDim.x * SCRYPT_THREADS;
   const u32 thread = blockIdx.x * SCRYPT_THREADS + threadIdx.x;
   scrypt_quad *rows = scratch + 8ull * thread;
   for (unsigned long long index = thread; index <= count_less_one; index += threads) {
     const u32 nonce = first + (u32)index;
     if ((scrypt_digest_word7(job, swap_bytes(nonce), rows, 8ull * threads, by) & job.mask) == 0) {
-      const unsigned long long place = atomicAdd(found_count, 1ull);
-      if (place < capacity) {
-        found[place].sequence = sequence;
-        found[place].nonce = nonce;
+      const unsigned long long slot = atomicAdd(found_count, 1ull);
+      if (slot < capacity) {
+        found[slot].sequence = sequence;
+        found[slot].nonce = nonce;
       }
     }
   }

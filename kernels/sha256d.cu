@@ -133,11 +133,11 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
 #define GPU_FOLDED_SUM1(t) ((t) % 8 < 5)
 #else
 #define GPU_FOLDED_SUM1(t) 1
-#define SHA_SUM0(x, t)                            \
+#define SHA_SUM0(x, t) \
   SHA_XOR3(SHA_ROTR(x, 2), SHA_ROTR(x, 13), (t) % 4 ? SHA_ROTR(x, 22) : gpu_multiply_fold(x, by.rotate10, by.one))
 #endif
-#define SHA_SUM1(x, t)                            \
-  SHA_XOR3(SHA_ROTR(x, 6), SHA_ROTR(x, 11),       \
+#define SHA_SUM1(x, t) \
+  SHA_XOR3(SHA_ROTR(x, 6), SHA_ROTR(x, 11), \
            GPU_FOLDED_SUM1(t) ? gpu_multiply_fold(x, by.rotate7, by.one) : SHA_ROTR(x, 25))
 #endif
 #include "sha256d.h"
@@ -149,9 +149,9 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
  * found_count: shares found since the host last set it to 0; those beyond the `capacity` entries of `found` are
  * counted and not stored, so that the reader sees the loss. 64 bits, or a full turn would hide it. */
 extern "C" __global__ void __launch_bounds__(SHA256D_THREADS)
-sha256d_scan(const sha256d_job job, sha256d_factors by, sha256d_u32 sequence, sha256d_u32 first,
-             sha256d_u32 count_less_one, unsigned long long *found_count, sha256d_found *found,
-             sha256d_u32 capacity) {
+    sha256d_scan(const sha256d_job job, sha256d_factors by, sha256d_u32 sequence, sha256d_u32 first,
+                 sha256d_u32 count_less_one, unsigned long long *found_count, sha256d_found *found,
+                 sha256d_u32 capacity) {
   const sha256d_u32 thread = blockIdx.x * SHA256D_THREADS + threadIdx.x;
   const sha256d_u32 start = (first & ~(NONCES_PER_THREAD - 1u)) + thread * NONCES_PER_THREAD;
   sha256d_u32 word = GPU_SWAP(start);
@@ -170,10 +170,10 @@ sha256d_scan(const sha256d_job job, sha256d_factors by, sha256d_u32 sequence, sh
     if ((sha256d_digest_word7(&job, word, by) & job.mask) == 0) {
       const sha256d_u32 nonce = GPU_SWAP(word);
       if (nonce - first <= count_less_one) {
-        const unsigned long long place = atomicAdd(found_count, 1ull);
-        if (place < capacity) {
-          found[place].sequence = sequence;
-          found[place].nonce = nonce;
+        const unsigned long long slot = atomicAdd(found_count, 1ull);
+        if (slot < capacity) {
+          found[slot].sequence = sequence;
+          found[slot].nonce = nonce;
         }
       }
     }

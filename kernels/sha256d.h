@@ -106,39 +106,33 @@ typedef unsigned char sha256d_u8;
 #define SHA256D_IV6 0x1f83d9abu
 #define SHA256D_IV7 0x5be0cd19u
 
-/* FIPS 180-4's K, for a table. */
+/* FIPS 180-4's K and initial state, for tables. The parts are those between rounds whose constant takes in a fixed
+ * message word or state word. */
+#define SHA256D_K4_TO_K7 SHA256D_K4, SHA256D_K5, SHA256D_K6, SHA256D_K7
+#define SHA256D_K9_TO_K14 SHA256D_K9, SHA256D_K10, SHA256D_K11, SHA256D_K12, SHA256D_K13, SHA256D_K14
+#define SHA256D_K16_TO_K59 \
+  SHA256D_K16, SHA256D_K17, SHA256D_K18, SHA256D_K19, SHA256D_K20, SHA256D_K21, SHA256D_K22, SHA256D_K23, SHA256D_K24, \
+      SHA256D_K25, SHA256D_K26, SHA256D_K27, SHA256D_K28, SHA256D_K29, SHA256D_K30, SHA256D_K31, SHA256D_K32, \
+      SHA256D_K33, SHA256D_K34, SHA256D_K35, SHA256D_K36, SHA256D_K37, SHA256D_K38, SHA256D_K39, SHA256D_K40, \
+      SHA256D_K41, SHA256D_K42, SHA256D_K43, SHA256D_K44, SHA256D_K45, SHA256D_K46, SHA256D_K47, SHA256D_K48, \
+      SHA256D_K49, SHA256D_K50, SHA256D_K51, SHA256D_K52, SHA256D_K53, SHA256D_K54, SHA256D_K55, SHA256D_K56, \
+      SHA256D_K57, SHA256D_K58, SHA256D_K59
 #define SHA256D_ROUND_CONSTANTS \
-  SHA256D_K0, SHA256D_K1, SHA256D_K2, SHA256D_K3, SHA256D_K4, SHA256D_K5, SHA256D_K6, SHA256D_K7, SHA256D_K8, \
-  SHA256D_K9, SHA256D_K10, SHA256D_K11, SHA256D_K12, SHA256D_K13, SHA256D_K14, SHA256D_K15, SHA256D_K16, \
-  SHA256D_K17, SHA256D_K18, SHA256D_K19, SHA256D_K20, SHA256D_K21, SHA256D_K22, SHA256D_K23, SHA256D_K24, \
-  SHA256D_K25, SHA256D_K26, SHA256D_K27, SHA256D_K28, SHA256D_K29, SHA256D_K30, SHA256D_K31, SHA256D_K32, \
-  SHA256D_K33, SHA256D_K34, SHA256D_K35, SHA256D_K36, SHA256D_K37, SHA256D_K38, SHA256D_K39, SHA256D_K40, \
-  SHA256D_K41, SHA256D_K42, SHA256D_K43, SHA256D_K44, SHA256D_K45, SHA256D_K46, SHA256D_K47, SHA256D_K48, \
-  SHA256D_K49, SHA256D_K50, SHA256D_K51, SHA256D_K52, SHA256D_K53, SHA256D_K54, SHA256D_K55, SHA256D_K56, \
-  SHA256D_K57, SHA256D_K58, SHA256D_K59, SHA256D_K60, SHA256D_K61, SHA256D_K62, SHA256D_K63
+  SHA256D_K0, SHA256D_K1, SHA256D_K2, SHA256D_K3, SHA256D_K4_TO_K7, SHA256D_K8, SHA256D_K9_TO_K14, SHA256D_K15, \
+      SHA256D_K16_TO_K59, SHA256D_K60, SHA256D_K61, SHA256D_K62, SHA256D_K63
+#define SHA256D_INITIAL \
+  SHA256D_IV0, SHA256D_IV1, SHA256D_IV2, SHA256D_IV3, SHA256D_IV4, SHA256D_IV5, SHA256D_IV6, SHA256D_IV7
 
 /* Every constant that a nonce needs, with the constant message words folded in, in the order of SHA_CONST's i:
  * 0..63 rounds of the first compression, 64..127 of the second, then those of the schedule and of the first rounds. */
 #define SHA256D_CONSTANT_COUNT 141
 #define SHA256D_CONSTANTS \
-  SHA256D_K0, SHA256D_K1, SHA256D_K2, SHA256D_K3, SHA256D_K4, SHA256D_K5, SHA256D_K6, SHA256D_K7, SHA256D_K8, \
-  SHA256D_K9, SHA256D_K10, SHA256D_K11, SHA256D_K12, SHA256D_K13, SHA256D_K14, SHA256D_K15 + 640u, SHA256D_K16, \
-  SHA256D_K17, SHA256D_K18, SHA256D_K19, SHA256D_K20, SHA256D_K21, SHA256D_K22, SHA256D_K23, SHA256D_K24, \
-  SHA256D_K25, SHA256D_K26, SHA256D_K27, SHA256D_K28, SHA256D_K29, SHA256D_K30, SHA256D_K31, SHA256D_K32, \
-  SHA256D_K33, SHA256D_K34, SHA256D_K35, SHA256D_K36, SHA256D_K37, SHA256D_K38, SHA256D_K39, SHA256D_K40, \
-  SHA256D_K41, SHA256D_K42, SHA256D_K43, SHA256D_K44, SHA256D_K45, SHA256D_K46, SHA256D_K47, SHA256D_K48, \
-  SHA256D_K49, SHA256D_K50, SHA256D_K51, SHA256D_K52, SHA256D_K53, SHA256D_K54, SHA256D_K55, SHA256D_K56, \
-  SHA256D_K57, SHA256D_K58, SHA256D_K59, SHA256D_K60, SHA256D_K61, SHA256D_K62, SHA256D_K63, 0x98c7e2a2u, \
-  SHA256D_K1 + SHA256D_IV6, SHA256D_K2 + SHA256D_IV5, SHA256D_K3 + SHA256D_IV4, SHA256D_K4, SHA256D_K5, \
-  SHA256D_K6, SHA256D_K7, SHA256D_K8 + 0x80000000u, SHA256D_K9, SHA256D_K10, SHA256D_K11, SHA256D_K12, \
-  SHA256D_K13, SHA256D_K14, SHA256D_K15 + 256u, SHA256D_K16, SHA256D_K17, SHA256D_K18, SHA256D_K19, SHA256D_K20, \
-  SHA256D_K21, SHA256D_K22, SHA256D_K23, SHA256D_K24, SHA256D_K25, SHA256D_K26, SHA256D_K27, SHA256D_K28, \
-  SHA256D_K29, SHA256D_K30, SHA256D_K31, SHA256D_K32, SHA256D_K33, SHA256D_K34, SHA256D_K35, SHA256D_K36, \
-  SHA256D_K37, SHA256D_K38, SHA256D_K39, SHA256D_K40, SHA256D_K41, SHA256D_K42, SHA256D_K43, SHA256D_K44, \
-  SHA256D_K45, SHA256D_K46, SHA256D_K47, SHA256D_K48, SHA256D_K49, SHA256D_K50, SHA256D_K51, SHA256D_K52, \
-  SHA256D_K53, SHA256D_K54, SHA256D_K55, SHA256D_K56, SHA256D_K57, SHA256D_K58, SHA256D_K59, SHA256D_K60 + \
-  SHA256D_IV7, SHA256D_K61, SHA256D_K62, SHA256D_K63, 0x80000000u, 640u, 0x00a00055u, 0x00a00000u, 256u, \
-  0x11002000u, 0x00400022u, 0xfc08884du, SHA256D_IV2, SHA256D_IV1, SHA256D_IV0, SHA256D_IV4, SHA256D_IV5
+  SHA256D_K0, SHA256D_K1, SHA256D_K2, SHA256D_K3, SHA256D_K4_TO_K7, SHA256D_K8, SHA256D_K9_TO_K14, SHA256D_K15 + 640u, \
+      SHA256D_K16_TO_K59, SHA256D_K60, SHA256D_K61, SHA256D_K62, SHA256D_K63, 0x98c7e2a2u, SHA256D_K1 + SHA256D_IV6, \
+      SHA256D_K2 + SHA256D_IV5, SHA256D_K3 + SHA256D_IV4, SHA256D_K4_TO_K7, SHA256D_K8 + 0x80000000u, \
+      SHA256D_K9_TO_K14, SHA256D_K15 + 256u, SHA256D_K16_TO_K59, SHA256D_K60 + SHA256D_IV7, SHA256D_K61, SHA256D_K62, \
+      SHA256D_K63, 0x80000000u, 640u, 0x00a00055u, 0x00a00000u, 256u, 0x11002000u, 0x00400022u, 0xfc08884du, \
+      SHA256D_IV2, SHA256D_IV1, SHA256D_IV0, SHA256D_IV4, SHA256D_IV5
 
 /* All that is the same for every nonce of a header. Only 32-bit words, so that the layout is the same everywhere. */
 typedef struct sha256d_job {
@@ -164,9 +158,7 @@ static inline sha256d_u32 sha256d_sum0(sha256d_u32 x) {
 static inline sha256d_u32 sha256d_sum1(sha256d_u32 x) {
   return SHA256D_ROTR(x, 6) ^ SHA256D_ROTR(x, 11) ^ SHA256D_ROTR(x, 25);
 }
-static inline sha256d_u32 sha256d_sigma0(sha256d_u32 x) {
-  return SHA256D_ROTR(x, 7) ^ SHA256D_ROTR(x, 18) ^ (x >> 3);
-}
+static inline sha256d_u32 sha256d_sigma0(sha256d_u32 x) { return SHA256D_ROTR(x, 7) ^ SHA256D_ROTR(x, 18) ^ (x >> 3); }
 static inline sha256d_u32 sha256d_sigma1(sha256d_u32 x) {
   return SHA256D_ROTR(x, 17) ^ SHA256D_ROTR(x, 19) ^ (x >> 10);
 }
@@ -187,8 +179,7 @@ static inline sha256d_u32 sha256d_round_constant(unsigned t) {
 
 /* One textbook round on state[0..7] = a..h. */
 static inline void sha256d_round(sha256d_u32 state[8], sha256d_u32 k_plus_w) {
-  const sha256d_u32 t1 =
-      state[7] + sha256d_sum1(state[4]) + sha256d_ch(state[4], state[5], state[6]) + k_plus_w;
+  const sha256d_u32 t1 = state[7] + sha256d_sum1(state[4]) + sha256d_ch(state[4], state[5], state[6]) + k_plus_w;
   const sha256d_u32 t2 = sha256d_sum0(state[0]) + sha256d_maj(state[0], state[1], state[2]);
   for (int i = 7; i > 0; i--) state[i] = state[i - 1];
   state[4] += t1;
@@ -206,8 +197,7 @@ static inline void sha256d_compress(sha256d_u32 state[8], const sha256d_u32 bloc
 }
 
 static inline void sha256d_initial(sha256d_u32 state[8]) {
-  static const sha256d_u32 iv[8] = {SHA256D_IV0, SHA256D_IV1, SHA256D_IV2, SHA256D_IV3,
-                                    SHA256D_IV4, SHA256D_IV5, SHA256D_IV6, SHA256D_IV7};
+  static const sha256d_u32 iv[8] = {SHA256D_INITIAL};
   for (int i = 0; i < 8; i++) state[i] = iv[i];
 }
 
@@ -295,22 +285,20 @@ static inline int sha256d_prepare(const sha256d_u8 header[80], int share_bits, s
 #endif
 
 /* hkw = h + K + W. d becomes the next e, h the next a. */
-#define SHA_ROUND(a, b, c, d, e, f, g, h, t, hkw)                  \
-  t1 = SHA_ADD3(SHA_SUM1(e, t), SHA_CH(e, f, g), hkw);             \
-  d = SHA_ADD(d, t1);                                              \
+#define SHA_ROUND(a, b, c, d, e, f, g, h, t, hkw) \
+  t1 = SHA_ADD3(SHA_SUM1(e, t), SHA_CH(e, f, g), hkw); \
+  d = SHA_ADD(d, t1); \
   h = SHA_ADD3(SHA_SUM0(a, t), SHA_MAJ(a, b, c), t1);
 /* A round whose a is never needed. */
-#define SHA_HALF_ROUND(d, e, f, g, t, hkw)                         \
-  d = SHA_ADD3(SHA_SUM1(e, t), SHA_CH(e, f, g), SHA_ADD(d, hkw));
-#define SHA_SCHEDULE(w16, w15, w7, w2, t)                          \
-  w16 = SHA_ADD3(SHA_SIGMA1(w2, t), SHA_SIGMA0(w15, t), SHA_ADD(w16, w7));
+#define SHA_HALF_ROUND(d, e, f, g, t, hkw) d = SHA_ADD3(SHA_SUM1(e, t), SHA_CH(e, f, g), SHA_ADD(d, hkw));
+#define SHA_SCHEDULE(w16, w15, w7, w2, t) w16 = SHA_ADD3(SHA_SIGMA1(w2, t), SHA_SIGMA0(w15, t), SHA_ADD(w16, w7));
 
 SHA_FUNCTION SHA_WORD SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word SHA_PARAMETERS) {
   SHA_WORD a, b, c, d, e, f, g, h, t1;
   SHA_WORD w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15;
 
   /* First compression. Rounds 0..2 are the job's and round 3 adds the nonce. Names do not move: each round writes the
-   * new a and e over the old h and d, so the roles turn by one place a round and stand at home every eighth. */
+   * new a and e over the old h and d, so the roles rotate by one name a round and return every eighth. */
   e = SHA_ADD(nonce_word, SHA_JOB(a3_fixed));
   a = SHA_ADD(nonce_word, SHA_JOB(e3_fixed));
   t1 = SHA_ADD3(SHA_SUM1(a, 4), SHA_CH(a, SHA_JOB(e2), SHA_JOB(e1)), SHA_JOB(kwh4));
@@ -443,8 +431,7 @@ SHA_FUNCTION SHA_WORD SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word S
                 SHA_ADDK(w1, 65, SHA256D_K1 + SHA256D_IV6));
   c = SHA_ADDK(t1, 136, SHA256D_IV2);
   g = SHA_ADD3(SHA_SUM0(h, 65), SHA_MAJ(h, SHA_CONST(138, SHA256D_IV0), SHA_CONST(137, SHA256D_IV1)), t1);
-  t1 = SHA_ADD3(SHA_SUM1(c, 66), SHA_CH(c, d, SHA_CONST(139, SHA256D_IV4)),
-                SHA_ADDK(w2, 66, SHA256D_K2 + SHA256D_IV5));
+  t1 = SHA_ADD3(SHA_SUM1(c, 66), SHA_CH(c, d, SHA_CONST(139, SHA256D_IV4)), SHA_ADDK(w2, 66, SHA256D_K2 + SHA256D_IV5));
   b = SHA_ADDK(t1, 137, SHA256D_IV1);
   f = SHA_ADD3(SHA_SUM0(g, 66), SHA_MAJ(g, h, SHA_CONST(138, SHA256D_IV0)), t1);
   t1 = SHA_ADD3(SHA_SUM1(b, 67), SHA_CH(b, c, d), SHA_ADDK(w3, 67, SHA256D_K3 + SHA256D_IV4));

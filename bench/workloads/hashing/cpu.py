@@ -22,6 +22,8 @@ from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
 
 SHARE_CAPACITY = 1 << 20
+BW_WRONG_USE = -2
+"""What ``bw_scan`` returns for arguments out of range (``kernels/host.h``)."""
 TRIALS = 5
 """Turns of the trial; each takes the contenders one after another, so that a slow moment strikes all."""
 CONTENDER = 0.7
@@ -29,8 +31,8 @@ CONTENDER = 0.7
 CLEARLY_FASTER = 1.03
 """A later instruction set wins the trial only by this factor, so that noise does not change the choice."""
 
-Scan = Callable[..., int | None]
-"""C: ``(index, header, sequence, share_bits, range, shares)``; not 0 where there was no memory for it."""
+Scan = Callable[..., int]
+"""C: ``(index, header, sequence, share_bits, range, shares)`` → 0, or why the scan did not run (``host.h``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class HostScan:
     """One scan of the host library in all its instruction sets: which there are, which are right, which is fastest."""
 
     algorithm: str
-    """``sha256d`` or ``scrypt``: names the reference and the library's functions ``bw_<algorithm>_…``."""
+    """``sha256d`` or ``scrypt``: names the reference, and the scan within the library."""
     ffi: Any
     lib: Any
     self_test_count: int
@@ -47,23 +49,24 @@ class HostScan:
     """Nonces of a trial scan: a few milliseconds of the faster sets."""
 
     @property
+    def _number(self) -> int:
+        return int(getattr(self.lib, f"BW_{self.algorithm.upper()}"))
+
+    @property
     def scan(self) -> Scan:
         """The library's scan function."""
-        function: Scan = getattr(self.lib, f"bw_{self.algorithm}_scan")
-        return function
+        return functools.partial(self.lib.bw_scan, self._number)
 
     def names(self) -> list[str]:
         """Instruction sets that the library holds, best first as a rule."""
-        name_of = getattr(self.lib, f"bw_{self.algorithm}_isa")
         names: list[str] = []
-        while (name := name_of(len(names))) != self.ffi.NULL:
+        while (name := self.lib.bw_isa(self._number, len(names))) != self.ffi.NULL:
             names.append(self.ffi.string(name).decode())
         return names
 
     def supported(self) -> list[str]:
         """Those of them that this machine runs."""
-        runs = getattr(self.lib, f"bw_{self.algorithm}_supported")
-        return [name for index, name in enumerate(self.names()) if runs(index)]
+        return [name for index, name in enumerate(self.names()) if self.lib.bw_supported(self._number, index)]
 
     def once(self, isa: str, header: bytes, bits: int, first: int, count: int) -> list[int]:
         """One scan on this thread: the shares' nonces in the order found. For self-tests and trials."""
@@ -178,7 +181,7 @@ class CpuScan:
         self._entries = self._ffi.new("uint64_t[]", capacity)
         self._shares = self._ffi.new("struct bw_shares *", {"capacity": capacity, "entries": self._entries})
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="bitwatt-scan")
-        self._running: list[tuple[Any, list[Future[int | None]]]] = []
+        self._running: list[tuple[Any, list[Future[int]]]] = []
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Hand one range to all threads; returns at once."""
@@ -192,10 +195,12 @@ class CpuScan:
 
     def sync(self) -> None:
         """Wait for every scan handed over."""
-        # Every one is awaited before the first failure is told: none may go on filling the buffer.
-        failed = [future.result() for _, futures in self._running for future in futures]
+        # Every one is awaited before the first failure is reported: none may go on filling the buffer.
+        results = {future.result() for _, futures in self._running for future in futures}
         self._running = []
-        if any(failed):
+        if BW_WRONG_USE in results:
+            raise ValueError("the host library refuses this scan: instruction set or share bits out of range")
+        if results - {0}:
             raise BenchError("there is no memory for the scan's scratchpads", "use fewer threads with --threads")
 
     def drain(self) -> list[tuple[int, int]]:

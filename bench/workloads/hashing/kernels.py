@@ -1,4 +1,4 @@
-"""The only door to ``kernels/``: the text of device code, and the host library that is compiled from it.
+"""Access to ``kernels/``: the text of device code, and the host library that is compiled from it.
 
 An installed wheel carries both inside the package (``bench/_kernels``, ``bench/_native``). In a checkout the text is
 read from ``kernels/`` and the library is compiled into ``bench/_native`` when it is absent or older than its sources.
@@ -6,13 +6,11 @@ read from ``kernels/`` and the library is compiled into ``bench/_native`` when i
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -39,8 +37,18 @@ class Unit:
     source: str
     """File name within ``kernels/``."""
     isa: str | None = None
-    """Defines ``BW_ISA_<ISA>``; None compiles the part that chooses at run time."""
-    flags: tuple[str, ...] = ()
+    """Name of the instruction set; None for the part that chooses one at run time."""
+    isa_flags: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """A file name without its suffix, different for each unit."""
+        return f"{Path(self.source).stem}-{self.isa}" if self.isa else Path(self.source).stem
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Compiler flags that this unit needs besides :data:`COMMON_FLAGS`."""
+        return (*self.isa_flags, f"-DBW_ISA={self.isa}", f"-DBW_ISA_{self.isa.upper()}") if self.isa else ()
 
 
 X86_ISA_FLAGS: dict[str, tuple[str, ...]] = {
@@ -64,28 +72,29 @@ def isa_flags(machine: str) -> dict[str, tuple[str, ...]]:
     return {"generic": ()}
 
 
-def units(machine: str) -> list[Unit]:
-    """Everything that the host library of ``machine`` is made of."""
-    sets = isa_flags(machine)
-    listed: list[Unit] = []
-    for source_name, leave_out in SOURCES.items():
-        listed.append(Unit(source_name))
-        listed.extend(Unit(source_name, isa, flags) for isa, flags in sets.items() if isa not in leave_out)
-    return listed
-
-
-SOURCES: dict[str, frozenset[str]] = {
+CHOICE = "host.c"
+"""C file that chooses an instruction set at run time."""
+SCANS: dict[str, frozenset[str]] = {
     "sha256d_cpu.c": frozenset(),
     "scrypt_cpu.c": frozenset({"shanivl", "shani", "armv8"}),
 }
-"""C file → instruction sets it is not compiled for."""
+"""C file of a scan → instruction sets that it is not compiled for."""
+
+
+def units(machine: str) -> list[Unit]:
+    """Everything that the host library of ``machine`` is made of."""
+    sets = isa_flags(machine)
+    return [
+        Unit(CHOICE),
+        *(Unit(name, isa, flags) for name, skip in SCANS.items() for isa, flags in sets.items() if isa not in skip),
+    ]
 
 
 def kernel_dir() -> Path:
-    """The folder of device code: inside an installed package, else beside the package in a checkout.
+    """The folder of device code: inside an installed package, or next to the package in a checkout.
 
     Raises:
-        BenchError: neither is there.
+        BenchError: neither exists.
     """
     for folder in (PACKAGE / "_kernels", PACKAGE.parent / "kernels"):
         if folder.is_dir():
@@ -129,22 +138,31 @@ def declarations(header: str) -> str:
     return "\n".join(line for line in header.splitlines() if not line.lstrip().startswith("#"))
 
 
+def library_is_current() -> bool:
+    """Whether the host library is there and no older than its sources, so that :func:`host` compiles nothing.
+
+    Raises:
+        BenchError: the kernel sources are missing.
+    """
+    path, sources = NATIVE / LIBRARY, kernel_dir()
+    if not path.is_file():
+        return False
+    # An installed package carries its library; only in a checkout may the sources be newer.
+    return sources.parent == PACKAGE or not _stale(path, sources)
+
+
 def ensure_library() -> Path:
     """Path of a host library that is no older than its sources; compiled now where a checkout needs it.
 
     Raises:
-        BenchError: as :func:`build_library`.
+        BenchError: as :func:`build_library`, or the folder cannot be written.
     """
     path = NATIVE / LIBRARY
-    sources = kernel_dir()
-    checkout = sources.parent != PACKAGE
-    if path.is_file() and not (checkout and _stale(path, sources)):
-        return path
-    with _lock(NATIVE):
-        # Another process may have built it while this one waited.
-        if not path.is_file() or (checkout and _stale(path, sources)):
-            print(f"bitwatt: compiling the host library from {sources.name}/ …", file=sys.stderr, flush=True)
-            build_library(sources, path)
+    if not library_is_current():
+        with _lock(NATIVE):
+            # Another process may have built it while this one waited.
+            if not library_is_current():
+                build_library(kernel_dir(), path)
     return path
 
 
@@ -167,10 +185,8 @@ def build_library(sources: Path, target: Path, *, defines: tuple[str, ...] = ())
         objects: list[str] = []
         commands: list[list[str]] = []
         for unit in units(platform.machine()):
-            name = f"{Path(unit.source).stem}-{unit.isa or 'choose'}.o"
-            objects.append(str(Path(folder) / name))
-            define = [f"-DBW_ISA_{unit.isa.upper()}"] if unit.isa else []
-            arguments = [*COMMON_FLAGS, *order, *unit.flags, *define, *defines]
+            objects.append(str(Path(folder) / f"{unit.name}.o"))
+            arguments = [*COMMON_FLAGS, *order, *unit.flags, *defines]
             commands.append([*compiler, *arguments, "-c", str(sources / unit.source), "-o", objects[-1]])
         _run_all(commands)
         linked = Path(folder) / LIBRARY
@@ -192,19 +208,19 @@ def find_compiler() -> list[str]:
             return candidate
     what = f"the C compiler {asked[0]!r} named by CC" if asked else "a C compiler"
     raise BenchError(
-        f"{what} was not found, and the SHA-256d loop for the CPU is compiled on this machine",
+        f"{what} was not found, and the CPU kernels are compiled on this machine",
         "install one, on Debian or Ubuntu with: apt-get install gcc libc6-dev",
     )
 
 
 def _is_clang(compiler: list[str]) -> bool:
     """Clang answers to ``cc`` on some systems, and refuses flags of gcc's."""
-    told = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    return "clang" in told.stdout
+    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    return "clang" in version.stdout
 
 
 def _run_all(commands: list[list[str]]) -> None:
-    """Run compiler commands, a few at a time, and turn the first failure into one sentence."""
+    """Run compiler commands, as many at a time as there are cores; the first failure becomes a BenchError."""
     width = max(1, os.cpu_count() or 1)
     for begin in range(0, len(commands), width):
         running = [
@@ -230,14 +246,15 @@ def _stale(library: Path, sources: Path) -> bool:
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """Hold an exclusive lock on ``folder``, so that two processes do not compile at once."""
+    from filelock import FileLock
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("w")
+        lock = FileLock(folder / ".lock").acquire()
     except OSError as error:
         raise BenchError(
             f"the host library is missing and {folder} cannot be written ({error.strerror})",
-            "install bitwatt from its wheel, or let this user write there",
+            "install bitwatt from its wheel, or give this user write permission there",
         ) from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with lock:
         yield

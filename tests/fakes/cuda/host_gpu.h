@@ -74,8 +74,8 @@ static int host_parameters(void (*)(P...), int *bytes) {
   ((bytes[i++] = std::is_pointer<P>::value ? -(int)sizeof(P) : (int)sizeof(P)), ...);
   return i;
 }
-#define HOST_KERNEL(entry)                                                                       \
-  extern "C" void entry##_launch(unsigned blocks, unsigned threads, void **arguments) {         \
-    host_run(entry, blocks, threads, arguments);                                                 \
-  }                                                                                              \
+#define HOST_KERNEL(entry) \
+  extern "C" void entry##_launch(unsigned blocks, unsigned threads, void **arguments) { \
+    host_run(entry, blocks, threads, arguments); \
+  } \
   extern "C" int entry##_parameters(int *bytes) { return host_parameters(entry, bytes); }
