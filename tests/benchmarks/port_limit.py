@@ -44,11 +44,11 @@ BROADCAST = re.compile(r"\{1to\d+\}")
 
 def assembly(isa: str, folder: Path) -> str:
     """gcc's assembly of one instruction set's unit, with the flags of the product."""
-    flags = [*kernels.COMMON_FLAGS, *kernels.IN_ORDER, *kernels.isa_flags(platform.machine())[isa]]
+    unit = next(u for u in kernels.units(platform.machine()) if (u.source, u.isa) == ("sha256d_cpu.c", isa))
+    flags = [*kernels.COMMON_FLAGS, *kernels.IN_ORDER, *unit.flags]
     made = folder / f"{isa}.s"
-    source = str(kernels.kernel_dir() / "sha256d_cpu.c")
-    define = f"-DBW_ISA_{isa.upper()}"
-    subprocess.run(["gcc", *flags, define, "-masm=intel", "-S", "-o", str(made), source], check=True)
+    source = str(kernels.kernel_dir() / unit.source)
+    subprocess.run(["gcc", *flags, "-masm=intel", "-S", "-o", str(made), source], check=True)
     return made.read_text()
 
 
