@@ -1,1 +1,1 @@
-"""Judges results on disk again: shares, joules, and what may join the collection."""
+"""Checks results on disk: shares, joules, and what may join the collection."""

@@ -1,7 +1,7 @@
-"""The collection under ``results/``: may this CSV join it and under what name; and the README that lists what is there.
+"""The collection under ``results/``: whether a CSV may join it and under what name, and the README that lists it.
 
-    found = results.check(Path("results/2026….csv"))         # BenchError says why not; found.name is its name there
-    text = results.readme(Path("results"))                   # the README with its table made anew
+    found = collection.check(Path("results/2026….csv"))      # BenchError says why not; found.name is its name there
+    text = collection.readme(Path("results"))                # the README with an up-to-date table
 
 Contributed CSVs and their sidecars live in ``results/cards/``, so that a local run in ``results/`` is never listed.
 """
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import storage
 from bench.analysis import compare, published
 from bench.model import EXIT_INVALID, BenchError, Record
-from bench.output import tables as render
-from bench.storage import store
+from bench.output import tables
 
 CARDS = "cards"
 BEGIN, END = "<!-- table: made by `make results`, do not edit -->", "<!-- end of table -->"
@@ -26,7 +26,7 @@ LEAST_WINDOW_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A CSV that may join. ``notes``: what a reader of it should know, none of which keeps it out."""
+    """A CSV that may join. ``notes``: what its readers should know; none of it keeps the file out."""
 
     name: str
     rows: int
@@ -34,41 +34,44 @@ class Check:
 
 
 def check(path: Path) -> Check:
-    """Whether a CSV may join the collection, and the name it gets there.
+    """Check that a CSV may join the collection, and choose its name there.
 
-    It must be of one real device, in standard mode (30 s windows), with its sidecar, every row verified, at least one
-    line valid, and at least three valid windows of each line that has any.
+    It must come from one real device, in standard mode (30 s windows), with its sidecar, every row verified, at least
+    one row valid, and at least three valid windows of each task that has any.
 
     Raises:
         BenchError: it may not, and why; exit code 3 where the measurement is at fault.
     """
-    records = store.read_records(path)
+    records = storage.read_records(path)
     devices = {(record.device_name, record.device_uuid) for record in records}
     if len(devices) > 1:
         raise BenchError(f"{path} holds {len(devices)} devices", "contribute one file for each")
     first = records[0]
     if first.device_name.startswith("Example "):
         raise BenchError(
-            f"{path} is of a made-up device, {first.device_name!r}", "measure a real one with `make bench`"
+            f"{path} is from a made-up device, {first.device_name!r}", "measure a real one with `make bench`"
         )
     modes = sorted({record.mode for record in records} - {"standard"})
     if modes:
         raise BenchError(f"{path} has rows in {' and '.join(modes)} mode", "measure in standard mode: `make bench`")
-    beside = store.sidecar_path(path)
-    if not beside.exists():
-        raise BenchError(f"{path} has no sidecar", f"put {beside.name} beside it; it holds the proof of the work")
-    told = {note.row for note in store.read_sidecar(beside).windows}
-    bare = [number for number in range(1, len(records) + 1) if number not in told]
+    sidecar = storage.sidecar_path(path)
+    if not sidecar.exists():
+        raise BenchError(
+            f"{path} has no sidecar", f"put {sidecar.name} in the same folder; it holds the proof of the work"
+        )
+    in_sidecar = {note.row for note in storage.read_sidecar(sidecar).windows}
+    bare = [number for number in range(1, len(records) + 1) if number not in in_sidecar]
     if bare:
         raise BenchError(
             f"{path}, line {bare[0] + 1}: its window is not in the sidecar", "contribute a run as it was written"
         )
     if any(record.energy_method == "assumed" for record in records):
-        raise BenchError(f"{path} holds assumed watts", "measure with a sensor, or without watts")
+        raise BenchError(f"{path} has assumed power", "measure with a sensor, or without power")
     short = [number for number, record in enumerate(records, 2) if record.window_s < LEAST_WINDOW_S]
     if short:
         raise BenchError(
-            f"{path}, line {short[0]}: a window of under {LEAST_WINDOW_S:g} s", "measure without --window: `make bench`"
+            f"{path}, line {short[0]}: the window is shorter than {LEAST_WINDOW_S:g} s",
+            "measure without --window: `make bench`",
         )
     wrong = [number for number, record in enumerate(records, 2) if not record.verified]
     if wrong:
@@ -82,13 +85,13 @@ def check(path: Path) -> Check:
 
 
 def _enough(path: Path, records: Sequence[Record]) -> None:
-    result = compare.compare(store.to_frame(records, str(path)), metrics=["rate_per_s"])
-    good = [line for line in result.comparisons if line.repeats]
+    result = compare.compare(storage.to_frame(records, str(path)), metrics=["rate_per_s"])
+    good = [comparison for comparison in result.comparisons if comparison.repeats]
     if not good:
         raise BenchError(
             f"{path} has no valid row", "see its invalid_reasons and measure again", exit_code=EXIT_INVALID
         )
-    few = [line for line in good if line.repeats < LEAST_REPEATS]
+    few = [comparison for comparison in good if comparison.repeats < LEAST_REPEATS]
     if few:
         raise BenchError(
             f"{path}: {few[0].task.label} has {few[0].repeats} valid window{'s' if few[0].repeats > 1 else ''}",
@@ -121,41 +124,39 @@ def _notes(records: Sequence[Record]) -> list[str]:
         notes.append("the checkout had uncommitted changes")
     unread = sum(record.energy_j is None and record.valid for record in records)
     if unread:
-        notes.append(f"{unread} rows have no watts")
-    if any(record.energy_method == "assumed" for record in records):
-        notes.append("watts are assumed, not measured")
+        notes.append(f"{unread} rows have no power")
     shared = max((record.co_tenants or 0 for record in records), default=0)
     if shared:
         notes.append(f"{shared} other process{'es' if shared > 1 else ''} had a context on the card")
-    return notes + [note for note in render.row_notes(records) if note not in notes]
+    return notes + [note for note in tables.row_notes(records) if note not in notes]
 
 
 def table(folder: Path) -> str:
-    """What is in ``folder/cards`` as Markdown, and what is published in ``folder/reference``.
+    """The figures in ``folder/cards`` as Markdown, and a summary of those published in ``folder/reference``.
 
     Raises:
         BenchError: a CSV there cannot be read.
     """
     paths = sorted((folder / CARDS).glob("*.csv"))
     if paths:
-        result = compare.compare(store.read(paths, compare.COLUMNS))
-        body = render.comparison_grid(result, ratios=False).markdown()
-        body += "\nIntervals (±) are 95%, from the repeats alone; the sensor's own error comes on top.\n"
+        result = compare.compare(storage.read(paths, compare.COLUMNS))
+        body = tables.comparison_grid(result, ratios=False).markdown()
+        body += "\nIntervals (±) are 95%, from the repeats alone; the sensor's own error is not included.\n"
         if result.invalid:
-            body += f"\n{len(result.invalid)} invalid rows are in the files and in no figure.\n"
+            body += f"\n{len(result.invalid)} invalid rows are in the files but in none of the figures.\n"
     else:
         body = "No card has been contributed yet.\n"
     figures = published.figures(folder / "reference" / "published.csv")
     cards = dict.fromkeys(figure.card for figure in figures)
-    listed = f"{len(figures)} figures of {len(cards)} cards that others published ({', '.join(cards)})"
+    listed = f"{len(figures)} figures for {len(cards)} cards, published by others ({', '.join(cards)})"
     return f"{body}\n`reference/published.csv`: {listed}. They were not measured by this project.\n"
 
 
 def readme(folder: Path) -> str:
-    """``folder/README.md`` with its table made anew.
+    """The text of ``folder/README.md`` with an up-to-date table.
 
     Raises:
-        BenchError: there is no README or it has lost the marks between which the table stands.
+        BenchError: there is no README, or the marks around its table are missing.
     """
     path = folder / "README.md"
     try:
@@ -165,5 +166,5 @@ def readme(folder: Path) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise BenchError(f"{path} has lost the marks of its table", f"put back the lines {BEGIN} and {END}")
+        raise BenchError(f"{path} lacks the marks around its table", f"put back the lines {BEGIN} and {END}")
     return f"{before}{BEGIN}\n\n{table(folder)}\n{END}{after}"

@@ -1,4 +1,4 @@
-"""Energy figures again from a sidecar alone, and whether its CSV agrees with them to the last digit."""
+"""Recomputes energy figures from a sidecar alone, and compares its CSV with them to the last digit."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from bench import storage
 from bench.model import BenchError, Energy, Record, Window
+from bench.model.sidecar import SIDECAR_SUFFIX, Sidecar
 from bench.power import energy
-from bench.storage import store
 
 Value = float | int | str | None
 
@@ -42,7 +43,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The energy figures of one row (1 stands at line 2 of the CSV)."""
+    """The energy figures of one row (row 1 is at line 2 of the CSV)."""
 
     row: int
     columns: Mapping[str, Value]
@@ -51,20 +52,24 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A cell of the CSV that its sidecar does not bear out."""
+    """A cell of the CSV that differs from what its sidecar gives."""
 
     line: int
     column: str
     written: Value
     recomputed: Value
 
+    @property
+    def message(self) -> str:
+        return f"{self.column} is {_shown(self.written)}, the sidecar gives {_shown(self.recomputed)}"
+
     def __str__(self) -> str:
-        return f"line {self.line}: {self.column} is {_shown(self.written)}, the sidecar gives {_shown(self.recomputed)}"
+        return f"line {self.line}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recomputation:
-    """Every row of a sidecar; ``csv`` is None where no CSV stands beside it, and nothing could be compared."""
+    """Every row of a sidecar; ``csv`` is None where its CSV is missing and nothing could be compared."""
 
     sidecar: Path
     csv: Path | None
@@ -73,26 +78,26 @@ class Recomputation:
 
 
 def recompute(path: Path) -> Recomputation:
-    """Recompute a sidecar, or the sidecar of a CSV.
+    """Recompute the figures of a sidecar, or of the sidecar of a CSV.
 
     Raises:
         BenchError: there is no sidecar, it is damaged, or the CSV cannot be read.
     """
-    if path.name.endswith(store.SIDECAR_SUFFIX):
+    if path.name.endswith(SIDECAR_SUFFIX):
         sidecar_path = path
-        csv_path = path.with_name(path.name.removesuffix(store.SIDECAR_SUFFIX) + ".csv")
+        csv_path = path.with_name(path.name.removesuffix(SIDECAR_SUFFIX) + ".csv")
     else:
-        sidecar_path, csv_path = store.sidecar_path(path), path
+        sidecar_path, csv_path = storage.sidecar_path(path), path
     if not sidecar_path.is_file():
-        raise BenchError(f"{sidecar_path} is not there", "keep a result's CSV and its sidecar in one folder")
-    rows = figures(store.read_sidecar(sidecar_path))
+        raise BenchError(f"there is no file {sidecar_path}", "keep a result's CSV and its sidecar in one folder")
+    rows = figures(storage.read_sidecar(sidecar_path))
     if not csv_path.is_file():
         return Recomputation(sidecar_path, None, rows, ())
-    return Recomputation(sidecar_path, csv_path, rows, differences(rows, store.read_records(csv_path)))
+    return Recomputation(sidecar_path, csv_path, rows, differences(rows, storage.read_records(csv_path)))
 
 
-def figures(sidecar: store.Sidecar) -> tuple[Row, ...]:
-    """The energy figures of every window in a sidecar that a sensor was noted for."""
+def figures(sidecar: Sidecar) -> tuple[Row, ...]:
+    """The energy figures of every window in a sidecar that was measured under a sensor."""
     idle_w: dict[int, list[float]] = {}
     for idle in sidecar.idles:
         sensor = sidecar.sensors[idle.sensor].sensor
@@ -125,7 +130,7 @@ def _columns(joules: Energy, window: Window, idle_power_w: float | None) -> dict
 
 
 def differences(rows: Sequence[Row], records: Sequence[Record]) -> tuple[Difference, ...]:
-    """Cells that are not exactly what the sidecar gives, and rows that only one of the two has."""
+    """Cells that differ from what the sidecar gives, and rows that only one of the two has."""
     found = []
     by_row = {row.row: row for row in rows}
     for number, record in enumerate(records, start=1):
@@ -141,7 +146,7 @@ def differences(rows: Sequence[Row], records: Sequence[Record]) -> tuple[Differe
         reasons = (record.invalid_reasons or "").split(";")
         lacking = [reason for reason in row.invalid_reasons if reason.replace(";", ",") not in reasons]
         found += [Difference(number + 1, "invalid_reasons", record.invalid_reasons, reason) for reason in lacking]
-    # a run that was killed between evidence and row leaves one window more than rows
+    # a run killed between evidence and row leaves one window more than rows
     by_row.pop(len(records) + 1, None)
     found += [Difference(number + 1, "energy_j", None, by_row[number].columns["energy_j"]) for number in sorted(by_row)]
     return tuple(found)
@@ -156,5 +161,5 @@ def to_csv(rows: Sequence[Row]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["row", *COLUMNS])
-    writer.writerows([row.row, *(store.cell(row.columns[name]) for name in COLUMNS)] for row in rows)
+    writer.writerows([row.row, *(storage.cell(row.columns[name]) for name in COLUMNS)] for row in rows)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Judge results again from what lies on disk: CSV against sidecar, shares against the hash they claim."""
+"""Checks results from what is on disk: the CSV against its sidecar, and shares against the hash they claim."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import storage
 from bench.audit import recompute
 from bench.model import BenchError, Record, Share
-from bench.storage import store
+from bench.model.sidecar import Sidecar, WindowNote
 from bench.workloads.hashing import shares as proof
 
 SETTLED_LATER = frozenset({"idle_power_w", "net_work_per_j", "warnings"})
-"""Columns that the end of a run writes anew; the first two are recomputed from the samples instead."""
+"""Columns that are written again at the end of a run. The first two are recomputed from the samples instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong with one row of one file; ``line`` counts as an editor does (the header is line 1)."""
+    """One fault in one row of one file; ``line`` counts as an editor does (the header is line 1)."""
 
     path: Path
     line: int
     message: str
+    column: str | None = None
+    """The cell at fault; None where it is not one cell."""
 
     def __str__(self) -> str:
         return f"{self.path}, line {self.line}: {self.message}"
@@ -40,57 +43,76 @@ class Verdict:
 def verify(paths: Sequence[Path]) -> Verdict:
     """Check every row of every file.
 
-    Found are a cell that is not what the sidecar holds, joules that the samples do not give, a figure that does not
-    follow from the row's others, a row without evidence, a share that does not hash, and a count of shares that the
-    claimed hashes cannot have yielded. Nothing is signed: who rewrites CSV and sidecar together is held by the
-    shares alone.
+    Reported are a cell that differs from the sidecar, joules that differ from what the samples give, a figure that
+    does not follow from the row's others, a row without evidence, a share that does not hash, and a count of shares
+    that the claimed hashes cannot have yielded. Nothing is signed: against someone who edits the CSV and the sidecar
+    together, only the shares stand.
 
     Raises:
         BenchError: a file cannot be read (damage is an error of its own, with file and line).
     """
     findings: list[Finding] = []
     rows = shares = 0
-    for path in store.expand(paths):
-        records = store.read_records(path)
-        rows += len(records)
-        sidecar_path = store.sidecar_path(path)
+    for path in storage.expand(paths):
+        records = storage.read_records(path)
+        sidecar_path = storage.sidecar_path(path)
         if not sidecar_path.exists():
             raise BenchError(
-                f"{path} has no sidecar: {sidecar_path.name} is not beside it",
+                f"{path} has no sidecar: {sidecar_path.name} is not in its folder",
                 "keep both files together; without the sidecar nothing proves the rows",
             )
-        sidecar = store.read_sidecar(sidecar_path)
-        windows = {note.row: note for note in sidecar.windows}
-        shares_by_row: list[Sequence[Share] | None] = []
-        for number, record in enumerate(records, start=1):
-            note = windows.get(number)
-            shares_by_row.append(None if note is None or note.audit is None else note.audit.shares)
-            problems = against_sidecar(record, note) if note else ["the sidecar holds nothing of this row"]
-            findings += [Finding(path, number + 1, problem) for problem in problems]
-        shares += sum(len(found) for found in shares_by_row if found)
-        findings += [
-            Finding(path, problem.row + 2, problem.message) for problem in proof.verify_rows(records, shares_by_row)
-        ]
-        told = {(finding.line, finding.message.split(" is ")[0]) for finding in findings if finding.path == path}
-        for difference in recompute.differences(recompute.figures(sidecar), records):
-            if (difference.line, difference.column) not in told:
-                findings.append(Finding(path, difference.line, str(difference).partition(": ")[2]))
+        sidecar = storage.read_sidecar(sidecar_path)
+        findings += _findings(path, records, sidecar)
+        rows += len(records)
+        shares += sum(len(found) for found in _shares(records, sidecar) if found)
     return Verdict(tuple(findings), rows, shares)
 
 
-def against_sidecar(record: Record, note: store.WindowNote) -> list[str]:
-    """Cells of a row that its sidecar contradicts; both were written from one value, so exactly."""
-    window = note.window
-    due = dict(note.columns)
-    due |= {"work": window.work, "launches": window.launches, "window_s": window.seconds}
+def _findings(path: Path, records: Sequence[Record], sidecar: Sidecar) -> list[Finding]:
+    notes = {note.row: note for note in sidecar.windows}
+    found: list[Finding] = []
+    for number, record in enumerate(records, start=1):
+        if number in notes:
+            found += against_sidecar(path, record, notes[number])
+        else:
+            found.append(Finding(path, number + 1, "the sidecar has no evidence for this row"))
+    reported = {(finding.line, finding.column) for finding in found}
+    found += [
+        Finding(path, problem.row + 2, problem.message)
+        for problem in proof.verify_rows(records, _shares(records, sidecar))
+    ]
+    found += [
+        Finding(path, difference.line, difference.message, difference.column)
+        for difference in recompute.differences(recompute.figures(sidecar), records)
+        if (difference.line, difference.column) not in reported
+    ]
+    return found
+
+
+def _shares(records: Sequence[Record], sidecar: Sidecar) -> list[Sequence[Share] | None]:
+    """Per row the shares that its sidecar has, or None where it has no audit."""
+    by_row = {note.row: note.audit.shares for note in sidecar.windows if note.audit is not None}
+    return [by_row.get(number) for number in range(1, len(records) + 1)]
+
+
+def against_sidecar(path: Path, record: Record, note: WindowNote) -> list[Finding]:
+    """Cells of a row that differ from its sidecar. Both were written from one value, so they must be equal."""
+    line = note.row + 1
+    expected = {
+        **note.columns,
+        "work": note.window.work,
+        "launches": note.window.launches,
+        "window_s": note.window.seconds,
+    }
     found = []
-    for name in store.NAMES:
-        value, wanted = getattr(record, name), due.get(name)
+    for name in storage.NAMES:
+        value, wanted = getattr(record, name), expected.get(name)
         if name not in SETTLED_LATER and value != wanted:
-            found.append(f"{name} is {_shown(value)}, but the sidecar has {_shown(wanted)}")
+            message = f"{name} is {_shown(value)}, but the sidecar has {_shown(wanted)}"
+            found.append(Finding(path, line, message, name))
     kept = (record.warnings or "").split(";")
-    lost = [text for text in (due.get("warnings") or "").split(";") if text and text not in kept]
-    return found + [f"the warning {text!r} was taken out" for text in lost]
+    removed = [text for text in str(expected.get("warnings") or "").split(";") if text and text not in kept]
+    return found + [Finding(path, line, f"the warning {text!r} was removed", "warnings") for text in removed]
 
 
 def _shown(value: object) -> str:

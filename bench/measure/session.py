@@ -10,7 +10,7 @@ from bench import workloads
 from bench.measure import runner
 from bench.measure.runner import Context, Observer, Timing
 from bench.model import Device, Idle, Job, Measurement, Meter, Record, ReferenceMeter, Refusal, Skip, Variant
-from bench.storage.store import Store
+from bench.storage import Store
 from bench.workloads import Request
 
 
@@ -122,8 +122,7 @@ def measure_into(
                 word = "wrong result, not timed" if item.wrong else "skipped"
                 observer.note(f"{word}: {item.variant.label}: {item.reason}")
     settled = runner.finish(results.records[first:], idles.get("before"), idles.get("after"))
-    for number, record in enumerate(settled, start=first + 1):
-        results.replace(number, record)
+    results.settle(settled, first=first + 1)
     return wrong
 
 

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench import storage
 from bench.analysis import compare, gate, published
 from bench.analysis import groups as lines
 from bench.data import cards
 from bench.model import EXIT_INVALID, BenchError, Comparison, Record
-from bench.storage import store
 from tests.support import factory
 
 A, B, C = factory.CARD_A, factory.CARD_B, factory.CARD_CPU
 
 
 def compared(records: list[Record], **how: Any) -> compare.Result:
-    return compare.compare(store.to_frame(records), **how)
+    return compare.compare(storage.to_frame(records), **how)
 
 
 def one(result: compare.Result, who: str, metric: str = "rate_per_s", workload: str = "sha256d") -> Comparison:
@@ -261,7 +261,7 @@ def test_a_line_with_nothing_valid_is_invalid() -> None:
 )
 def test_pairs_that_differ_in_what_must_match_are_refused_by_name(change: dict[str, Any], named: str) -> None:
     there = [replace(record, **change) for record in factory.run(B, workloads=[factory.sha256d])]
-    frame = store.to_frame(
+    frame = storage.to_frame(
         [*factory.run(A, workloads=[factory.sha256d]), *[replace(r, schema_version=1) for r in there]]
     )
     if "schema_version" in change:
@@ -404,13 +404,13 @@ def test_unknown_baseline_metric_and_no_rows() -> None:
     with pytest.raises(BenchError, match="no metric 'speed'"):
         compared(both, metrics=["speed"])
     with pytest.raises(BenchError, match="no rows"):
-        compare.compare(store.to_frame(both).iloc[:0])
+        compare.compare(storage.to_frame(both).iloc[:0])
 
 
 def test_every_by_works_on_a_frame_as_read(tmp_path: Path) -> None:
     factory.write(tmp_path / "a.csv", factory.run(A))
     factory.write(tmp_path / "b.csv", factory.run(B))
-    frame = store.read([tmp_path], compare.COLUMNS)
+    frame = storage.read([tmp_path], compare.COLUMNS)
     for by in [*compare.SUBJECTS, "driver", "dtype", "mig", "power_limit_w", "energy_scope"]:
         result = compare.compare(frame, by=by)
         assert len(result.comparisons) >= 4 * 3

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench import storage
 from bench.analysis import compare
-from bench.storage import store
 from tests.support import factory
 
 PAIRS = 1000
@@ -21,7 +21,7 @@ PAIRS = 1000
 def study(ratio: float, repeats: tuple[int, int], spread: tuple[float, float], *, seed: int) -> pd.DataFrame:
     """Rate noise of sd ``spread`` (log-normal) on two cards whose true rates are ``ratio`` apart."""
     random = np.random.default_rng(seed)
-    one = store.to_frame([factory.sha256d(factory.CARD_A), factory.sha256d(factory.CARD_B)])
+    one = storage.to_frame([factory.sha256d(factory.CARD_A), factory.sha256d(factory.CARD_B)])
     parts = []
     for card, (count, sd, scale) in enumerate(zip(repeats, spread, (1.0, ratio), strict=True)):
         part = one.iloc[np.full(PAIRS * count, card)].reset_index(drop=True)
@@ -84,7 +84,7 @@ def test_runs_that_differ_are_the_unit_of_several_runs() -> None:
     """Five runs of six windows; the runs differ by 2%, their windows by 0.3%. Pooled windows cover far too seldom."""
     random = np.random.default_rng(29)
     runs, windows = 5, 6
-    one = store.to_frame([factory.sha256d(factory.CARD_A), factory.sha256d(factory.CARD_B)])
+    one = storage.to_frame([factory.sha256d(factory.CARD_A), factory.sha256d(factory.CARD_B)])
     parts = []
     for card, scale in enumerate((1.0, 1.07)):
         part = one.iloc[np.full(PAIRS * runs * windows, card)].reset_index(drop=True)

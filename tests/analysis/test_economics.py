@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import storage
 from bench.analysis import economics
 from bench.analysis.economics import Box, Inputs, Range
 from bench.model import BenchError
 from bench.output import tables as render
-from bench.storage import store
 from tests.support import factory
 
 CARD = Inputs(
@@ -237,7 +237,7 @@ def test_units_are_turned(tmp_path: Path) -> None:
 
 def test_another_currency_is_carried_through(tmp_path: Path) -> None:
     prices = economics.read_prices(write(tmp_path, example().replace("USD", "EUR")))
-    outlook = economics.evaluate(economics.cards(store.to_frame(factory.run(H100))), prices)
+    outlook = economics.evaluate(economics.cards(storage.to_frame(factory.run(H100))), prices)
     text = render.economics_markdown(outlook)
     assert "EUR/h" in text
     assert "USD" not in text
@@ -302,11 +302,11 @@ PRICES = economics.read_prices(economics.example_path())
 
 
 def outlook(records: list[Any], **how: Any) -> economics.Outlook:
-    return economics.evaluate(economics.cards(store.to_frame(records)), PRICES, **how)
+    return economics.evaluate(economics.cards(storage.to_frame(records)), PRICES, **how)
 
 
 def test_a_card_is_what_was_measured() -> None:
-    (card,) = economics.cards(store.to_frame(factory.run(H100)))
+    (card,) = economics.cards(storage.to_frame(factory.run(H100)))
     assert card.hash_per_s.likely == pytest.approx(8e9, rel=0.01)  # type: ignore[union-attr]
     assert card.j_per_th == pytest.approx(640 / 8e-3, rel=0.01)
     assert card.ai_task == "transformer gemm llama3-8b bf16 b1 s8192"
@@ -325,7 +325,7 @@ def test_the_wall_has_the_hosts_share_unless_the_watts_are_the_walls() -> None:
 
 
 def test_the_walls_bounds_take_the_hosts_and_the_supplys_worst_and_best() -> None:
-    (card,) = economics.cards(store.to_frame(factory.run(H100)))
+    (card,) = economics.cards(storage.to_frame(factory.run(H100)))
     found = economics._wall_kw(card.mine_w, card, PRICES)  # type: ignore[arg-type]
     assert found.low == pytest.approx((card.mine_w.low + 60) / 0.96 / 1000)  # type: ignore[union-attr,operator]
     assert found.high == pytest.approx((card.mine_w.high + 200) / 0.92 / 1000)  # type: ignore[union-attr,operator]
@@ -336,7 +336,7 @@ def test_the_ai_task_can_be_chosen_and_is_the_hungriest_by_default() -> None:
         replace(record, phase="decode", power_mean_w=300.0, rate_per_s=1e12)
         for record in factory.run(H100, workloads=[factory.gemm])
     ]
-    frame = store.to_frame([*factory.run(H100), *decode])
+    frame = storage.to_frame([*factory.run(H100), *decode])
     assert "gemm" in str(economics.cards(frame)[0].ai_task)
     (card,) = economics.cards(frame, ai="decode bf16")
     assert "decode" in str(card.ai_task)
@@ -347,7 +347,7 @@ def test_the_ai_task_can_be_chosen_and_is_the_hungriest_by_default() -> None:
 
 def test_a_line_without_watts_is_no_better_miner_than_one_with() -> None:
     unread = [replace(r, power_limit_w=1.0) for r in factory.run(H100, metered=False, workloads=[factory.sha256d])]
-    (card,) = economics.cards(store.to_frame([*unread, *factory.run(H100)]))
+    (card,) = economics.cards(storage.to_frame([*unread, *factory.run(H100)]))
     assert card.mine_w is not None
 
 
@@ -370,7 +370,7 @@ def test_mining_and_ai_stand_side_by_side_with_the_asic() -> None:
 def test_verdicts_follow_the_bounds() -> None:
     sure = {name: replace(price, range=Range.of(price.range.likely or 0.0)) for name, price in PRICES.items.items()}
     fixed = replace(PRICES, items=sure, rents=(("*", replace(PRICES.rents[0][1], range=Range.of(2.0))),))
-    cards = economics.cards(store.to_frame(factory.run(H100)))
+    cards = economics.cards(storage.to_frame(factory.run(H100)))
     assert economics.evaluate(cards, fixed).cards[0].verdict == "AI"
     poor = replace(fixed, rents=(("*", replace(PRICES.rents[0][1], range=Range.of(0.0))),))
     assert economics.evaluate(cards, poor).cards[0].verdict == "mining"
@@ -401,8 +401,8 @@ def test_what_is_missing_is_said_and_never_zero(records: list[Any], mining: bool
 
 def test_invalid_rows_earn_nothing() -> None:
     wild = replace(factory.sha256d(H100, 9, factor=100.0), valid=False, invalid_reasons="x", idle_power_w=1.0)
-    with_wild = economics.cards(store.to_frame([*factory.run(H100), wild]))
-    assert with_wild == economics.cards(store.to_frame(factory.run(H100)))
+    with_wild = economics.cards(storage.to_frame([*factory.run(H100), wild]))
+    assert with_wild == economics.cards(storage.to_frame(factory.run(H100)))
 
 
 def test_a_site_full_of_each() -> None:
@@ -447,7 +447,7 @@ def test_flat_rows_name_their_units() -> None:
 
 def test_a_loser_is_told_to_switch_off() -> None:
     dear = {**PRICES.items, "electricity": replace(PRICES.items["electricity"], range=Range.of(9.0))}
-    found = economics.evaluate(economics.cards(store.to_frame(factory.run(H100))), replace(PRICES, items=dear))
+    found = economics.evaluate(economics.cards(storage.to_frame(factory.run(H100))), replace(PRICES, items=dear))
     assert any("better switched off" in line for line in economics.notes(found))
     assert not any("switched off" in line for line in economics.notes(outlook(factory.run(H100))))
 

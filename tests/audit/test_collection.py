@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.audit import collection as results
+from bench import storage
+from bench.audit import collection
 from bench.model import EXIT_INVALID, BenchError, Record, Window
-from bench.storage import store
 from tests.support import factory
 from tests.support.paths import ROOT
 
@@ -23,24 +23,24 @@ def run_of(repeats: int = 3, **changes: Any) -> list[Record]:
 
 
 def put(folder: Path, records: list[Record], name: str = "a") -> Path:
-    with store.create(folder, name) as out:
+    with storage.create(folder, name) as out:
         for record in records:
             out.append(record, window=Window(0, 1, 1, 1.0))
     return out.path
 
 
 def test_a_good_run_gets_its_name(tmp_path: Path) -> None:
-    found = results.check(put(tmp_path, run_of()))
+    found = collection.check(put(tmp_path, run_of()))
     assert found.name == "nvidia-h100-80gb-hbm3-700w-999.99-20260101.csv"
     assert found.rows == 6
     assert found.notes == ()
 
 
 def test_what_a_reader_should_know_is_noted(tmp_path: Path) -> None:
-    told = results.check(put(tmp_path, run_of(host="lab", device_uuid="GPU-1", dirty=True, co_tenants=2))).notes
-    assert [any(word in note for note in told) for word in ("'lab'", "UUID", "uncommitted", "2 other")] == [True] * 4
-    bare = results.check(put(tmp_path, run_of(energy_j=None, work_per_j=None), "b"))
-    assert any("6 rows have no watts" in note for note in bare.notes)
+    notes = collection.check(put(tmp_path, run_of(host="lab", device_uuid="GPU-1", dirty=True, co_tenants=2))).notes
+    assert [any(word in note for note in notes) for word in ("'lab'", "UUID", "uncommitted", "2 other")] == [True] * 4
+    bare = collection.check(put(tmp_path, run_of(energy_j=None, work_per_j=None), "b"))
+    assert any("6 rows have no power" in note for note in bare.notes)
 
 
 @pytest.mark.parametrize(
@@ -56,54 +56,54 @@ def test_what_a_reader_should_know_is_noted(tmp_path: Path) -> None:
     ],
 )
 def test_what_may_not_join_is_told_why(tmp_path: Path, records: list[Record], says: str) -> None:
-    with pytest.raises(BenchError, match=says) as told:
-        results.check(put(tmp_path, records))
-    assert (told.value.exit_code == EXIT_INVALID) == ("verified" in says or "no valid" in says)
+    with pytest.raises(BenchError, match=says) as caught:
+        collection.check(put(tmp_path, records))
+    assert (caught.value.exit_code == EXIT_INVALID) == ("verified" in says or "no valid" in says)
 
 
 def test_a_row_without_its_evidence_may_not_join(tmp_path: Path) -> None:
     path = put(tmp_path, run_of())
-    beside = store.sidecar_path(path)
-    lines = beside.read_text().splitlines(keepends=True)
-    beside.write_text("".join(lines[:-1]))
+    sidecar = storage.sidecar_path(path)
+    lines = sidecar.read_text().splitlines(keepends=True)
+    sidecar.write_text("".join(lines[:-1]))
     with pytest.raises(BenchError, match="line 7: its window is not in the sidecar"):
-        results.check(path)
-    beside.unlink()
+        collection.check(path)
+    sidecar.unlink()
     with pytest.raises(BenchError, match="has no sidecar"):
-        results.check(path)
+        collection.check(path)
 
 
-def collection(tmp_path: Path) -> Path:
+def empty_collection(tmp_path: Path) -> Path:
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "published.csv").write_text((HERE / "reference" / "published.csv").read_text())
-    (tmp_path / "README.md").write_text(f"# R\n\n{results.BEGIN}\nold\n{results.END}\n\nafter\n")
+    (tmp_path / "README.md").write_text(f"# R\n\n{collection.BEGIN}\nold\n{collection.END}\n\nafter\n")
     return tmp_path
 
 
 def test_the_readme_lists_what_is_there(tmp_path: Path) -> None:
-    folder = collection(tmp_path)
-    assert "No card has been contributed yet" in results.readme(folder)
+    folder = empty_collection(tmp_path)
+    assert "No card has been contributed yet" in collection.readme(folder)
     put(folder / "cards", run_of())
     put(folder / "cards", [replace(record, device_name="Other") for record in run_of()], "b")
     (folder / "local.csv").write_text("not listed")
-    text = results.readme(folder)
+    text = collection.readme(folder)
     assert text.count("NVIDIA H100 80GB HBM3") == 2
     assert "GH/s" in text
     assert "old" not in text
     assert text.endswith("\n\nafter\n")
     (folder / "README.md").write_text(text)
-    assert results.readme(folder) == text
+    assert collection.readme(folder) == text
 
 
 def test_a_readme_without_its_marks_is_refused(tmp_path: Path) -> None:
-    folder = collection(tmp_path)
+    folder = empty_collection(tmp_path)
     (folder / "README.md").write_text("# R\n")
-    with pytest.raises(BenchError, match="lost the marks"):
-        results.readme(folder)
+    with pytest.raises(BenchError, match="lacks the marks"):
+        collection.readme(folder)
     (folder / "README.md").unlink()
     with pytest.raises(BenchError, match="cannot read"):
-        results.readme(folder)
+        collection.readme(folder)
 
 
 def test_the_committed_readme_is_as_the_files_say() -> None:
-    assert results.readme(HERE) == (HERE / "README.md").read_text()
+    assert collection.readme(HERE) == (HERE / "README.md").read_text()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import storage
 from bench.audit.recompute import COLUMNS, recompute, to_csv
 from bench.model import BenchError
-from bench.storage import store
 from tests.fakes.nvml.build import build
 from tests.fakes.nvml.truth import Card, Curve, write_script
 from tests.support.paths import ROOT
@@ -40,17 +40,17 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copied(result: Path, folder: Path) -> Path:
-    for path in (result, store.sidecar_path(result)):
+    for path in (result, storage.sidecar_path(result)):
         (folder / path.name).write_bytes(path.read_bytes())
     return folder / result.name
 
 
 @pytest.mark.parametrize("given", ["csv", "sidecar"])
 def test_every_figure_agrees_to_the_last_digit(result: Path, given: str) -> None:
-    found = recompute(result if given == "csv" else store.sidecar_path(result))
+    found = recompute(result if given == "csv" else storage.sidecar_path(result))
     assert found.csv == result
     assert found.differences == ()
-    assert len(found.rows) == len(store.read_records(result)) == 2
+    assert len(found.rows) == len(storage.read_records(result)) == 2
     for row in found.rows:
         assert row.columns["energy_j"]
         assert row.columns["energy_uncertainty_j"]
@@ -61,7 +61,7 @@ def test_every_figure_agrees_to_the_last_digit(result: Path, given: str) -> None
 def test_the_csv_is_not_needed(result: Path, tmp_path: Path) -> None:
     path = copied(result, tmp_path)
     path.unlink()
-    found = recompute(store.sidecar_path(path))
+    found = recompute(storage.sidecar_path(path))
     assert found.csv is None
     assert found.rows == recompute(result).rows
 
@@ -83,7 +83,7 @@ def test_a_changed_digit_is_found(column: str, result: Path, tmp_path: Path) -> 
 
 def test_a_row_without_evidence_is_found(result: Path, tmp_path: Path) -> None:
     path = copied(result, tmp_path)
-    sidecar = store.sidecar_path(path)
+    sidecar = storage.sidecar_path(path)
     lines = sidecar.read_text().splitlines(keepends=True)
     windows = [number for number, line in enumerate(lines) if '"kind":"window"' in line]
     del lines[windows[-1]]
@@ -98,5 +98,5 @@ def test_as_csv(result: Path) -> None:
 
 
 def test_without_a_sidecar(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="not there"):
+    with pytest.raises(BenchError, match="there is no file"):
         recompute(tmp_path / "x.csv")

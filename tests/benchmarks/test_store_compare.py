@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.storage import store
+from bench import storage
 from tests.support import factory
 
 _SCRIPT = """
@@ -21,8 +21,8 @@ import resource, sys
 from pathlib import Path
 from bench.analysis import compare
 from bench.output import tables as render
-from bench.storage import store
-frame = store.read([Path(sys.argv[1])], compare.COLUMNS)
+from bench import storage
+frame = storage.read([Path(sys.argv[1])], compare.COLUMNS)
 result = compare.compare(frame)
 render.comparison_csv(result)
 print(len(frame), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -31,7 +31,7 @@ print(len(frame), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 def million(path: Path) -> Path:
     cards = (factory.CARD_A, factory.CARD_B, factory.CARD_CPU)
-    block = store.to_csv([record for card in cards for record in factory.run(card, 700)]).splitlines(keepends=True)
+    block = storage.to_csv([record for card in cards for record in factory.run(card, 700)]).splitlines(keepends=True)
     with path.open("w") as stream:
         stream.write(block[0])
         left = 1_000_000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.storage import store
+from bench import storage
 from tests.support import factory
 from tests.support.paths import ROOT
 
@@ -29,7 +29,7 @@ def two(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cards")
     for card, seed in ((factory.CARD_A, 1), (factory.CARD_B, 2)):
         name = card.name.replace(" ", "-")
-        (folder / f"{name}.csv").write_text(store.to_csv(factory.run(card, seed=seed)))
+        (folder / f"{name}.csv").write_text(storage.to_csv(factory.run(card, seed=seed)))
     return folder
 
 
@@ -127,7 +127,7 @@ def with_cell(text: str, line: int, name: str, value: str) -> str:
 )
 def test_a_broken_file_is_one_sentence_with_file_row_and_way_out(tmp_path, damage, says):
     path = tmp_path / "bad.csv"
-    path.write_text(damage(store.to_csv(factory.run())))
+    path.write_text(damage(storage.to_csv(factory.run())))
     done = bitwatt("compare", path)
     assert done.returncode == 2
     assert re.search(says, done.stderr), done.stderr
@@ -192,7 +192,7 @@ def test_work_edited_everywhere_is_found_by_its_shares(mined, tmp_path):
     ):
         text = with_cell(text, 2, name, repr(value))
     path.write_text(text)
-    sidecar = store.sidecar_path(path)
+    sidecar = storage.sidecar_path(path)
     changes = [(row["work"], repr(work)), (row["rate_per_s"], repr(work / float(row["window_s"])))]
     changes.append((row["shares_expected"], repr(work / 2 ** int(row["share_bits"]))))
     forged = sidecar.read_text().split("\n")
@@ -228,7 +228,7 @@ def test_a_warning_taken_out_is_found(mined, tmp_path):
 
 def test_a_share_that_does_not_hash_is_found(mined, tmp_path):
     path = copy(mined, tmp_path)
-    sidecar = store.sidecar_path(path)
+    sidecar = storage.sidecar_path(path)
     text = sidecar.read_text()
     nonce = re.search(r'"nonces":\{"[0-9a-f]{152}":\[(\d+)', text)[1]
     sidecar.write_text(text.replace(f":[{nonce},", f":[{(int(nonce) + 1) % 2**32},", 1))
@@ -239,7 +239,7 @@ def test_a_share_that_does_not_hash_is_found(mined, tmp_path):
 
 def test_a_lost_sidecar_is_one_sentence(mined, tmp_path):
     path = copy(mined, tmp_path)
-    store.sidecar_path(path).unlink()
+    storage.sidecar_path(path).unlink()
     done = bitwatt("verify", path)
     assert done.returncode == 2
     assert "has no sidecar" in done.stderr

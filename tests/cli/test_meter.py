@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.storage import store
+from bench import storage
 from tests.fakes.nvml import build as fake
 from tests.fakes.nvml.truth import Card, Curve, write_script
 from tests.support.paths import ROOT
@@ -46,7 +46,7 @@ def test_joules_in_the_csv_are_the_true_joules(library, tmp_path):
     done = run(library, script, out, "--meter", f"nvml:{A}", "--window", "3")
     assert done.returncode == 0, done.stderr
     (row,) = rows(out)
-    (note,) = store.read_sidecar(next(out.glob("*.jsonl"))).windows
+    (note,) = storage.read_sidecar(next(out.glob("*.jsonl"))).windows
     true_j = curve.energy_j((note.window.start_ns - origin) / 1e9, (note.window.end_ns - origin) / 1e9)
     assert row["meter"] == "nvml"
     assert A in row["meter_id"]
@@ -124,7 +124,7 @@ def test_zeus_is_laid_beside_on_request(library, tmp_path, monkeypatch):
     out = tmp_path / "out"
     done = run(library, script, out, "--meter", "nvml:0", "--zeus", "--window", "1")
     assert done.returncode == 0, done.stderr
-    (name, note), *_ = store.read_sidecar(next(out.glob("*.jsonl"))).notes
+    (name, note), *_ = storage.read_sidecar(next(out.glob("*.jsonl"))).notes
     assert name == "zeus"
     assert note["zeus_j"] == pytest.approx(note["ours_j"], rel=0.1)
     assert "Zeus" in done.stderr

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from bench import storage
 from bench.model import Record
-from bench.storage import store
 from tests.support.paths import ROOT
 
 COLUMNS = list(Record.__dataclass_fields__)
@@ -61,7 +61,7 @@ def test_a_run_leaves_a_csv_a_sidecar_and_a_table(tmp_path):
         assert (row["energy_j"], row["work_per_j"], row["meter"]) == ("", "", "")
         assert row["mode"] == "quick"
     (sidecar,) = tmp_path.glob("*.samples.jsonl")
-    assert len(store.read_sidecar(sidecar).windows) == 4
+    assert len(storage.read_sidecar(sidecar).windows) == 4
     assert "one" in done.stdout
     assert "H/s" in done.stdout
     assert "wrote" in done.stderr
@@ -213,7 +213,7 @@ def test_ctrl_c_keeps_the_windows_before_it(tmp_path, number):
     assert "Traceback" not in stderr
     assert "safe in" in stderr
     assert stdout == ""
-    assert len(store.read([*tmp_path.glob("*.csv")])) >= 2
+    assert len(storage.read([*tmp_path.glob("*.csv")])) >= 2
 
 
 def test_kill_9_keeps_the_windows_before_it(tmp_path):
@@ -221,10 +221,10 @@ def test_kill_9_keeps_the_windows_before_it(tmp_path):
     process.kill()
     process.communicate()
     (path,) = tmp_path.glob("*.csv")
-    frame = store.read([path])
+    frame = storage.read([path])
     assert len(frame) >= 2
     assert frame["valid"].all()
-    sidecar = store.read_sidecar(store.sidecar_path(path))
+    sidecar = storage.read_sidecar(storage.sidecar_path(path))
     assert len(sidecar.windows) >= len(frame)
 
 
@@ -242,7 +242,7 @@ def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path):
     assert "cannot write" in done.stderr
     assert one_sentence(done.stderr)
     (path,) = tmp_path.glob("*.csv")
-    assert len(store.read([path])) >= 1
+    assert len(storage.read([path])) >= 1
 
 
 def test_an_unwritable_folder_is_one_sentence(tmp_path):

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bench import storage
 from bench.analysis import compare, published
 from bench.analysis.economics import Range
 from bench.model import Device, Sensor
 from bench.output import tables as render
-from bench.storage import store
 from tests.support import factory
 
 A, B = factory.CARD_A, factory.CARD_B
@@ -44,7 +44,7 @@ def test_money(value: Range | None, text: str) -> None:
 
 
 def result_of(*records: Any, **how: Any) -> compare.Result:
-    return compare.compare(store.to_frame([record for part in records for record in part]), **how)
+    return compare.compare(storage.to_frame([record for part in records for record in part]), **how)
 
 
 def test_screen_and_markdown_hold_the_same_cells() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from bench import storage
 from bench.model import METHOD_VERSION, SCHEMA_VERSION, Record
-from bench.storage import store
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _record(
 
 
 def _known(changes: dict[str, Any]) -> dict[str, Any]:
-    unknown = set(changes) - set(store.NAMES)
+    unknown = set(changes) - set(storage.NAMES)
     assert not unknown, f"no such column: {unknown}"
     return changes
 
@@ -223,5 +223,5 @@ def run(
 
 def write(path: Path, records: Iterable[Record]) -> Path:
     """Records as a CSV at ``path``, without a sidecar."""
-    path.write_text(store.to_csv(records), encoding="utf-8")
+    path.write_text(storage.to_csv(records), encoding="utf-8")
     return path

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from bench import storage
 from bench.analysis import economics
 from bench.analysis.economics import Outlook, Price, Range
 from bench.model import Audit, Record, Sample, Sensor, Window
-from bench.storage import store
 from tests.support.factory import CARD_A, CARD_B, CARD_CPU, Card, gemm, invalid, run, sha256d
 
 BANDWIDTH = {CARD_A.name: 3.35e12, CARD_B.name: 1.55e12}
@@ -62,7 +62,7 @@ def write_run(folder: Path, name: str, card: Card, records: list[Record], *, gap
     sensor = Sensor("nvml", "gpu", sensor_id=card.uuid or "package-0", counter=True, power_field="instant")
     clock = 1_000_000_000_000
     temperature = 41.0
-    with store.create(folder, name) as results:
+    with storage.create(folder, name) as results:
         number = results.sensor(sensor)
 
         def samples(seconds: float, watts: float, mhz: float, throttle: tuple[str, ...] = ()) -> tuple[Sample, ...]:

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from bench import storage
 from bench.measure import session
 from bench.model import Device
-from bench.storage import store
 from bench.workloads.transformer import dtypes, torch_device
 from tests.support import factory
 from tests.support.paths import ROOT
@@ -74,7 +74,7 @@ def test_a_run_notes_the_peak_beside_what_was_announced(tmp_path):
 
 
 def sidecar(path: Path) -> list[dict]:
-    return [json.loads(line) for line in store.sidecar_path(path).read_text().splitlines()]
+    return [json.loads(line) for line in storage.sidecar_path(path).read_text().splitlines()]
 
 
 def test_on_cuda_the_peak_is_what_torch_held_beyond_what_it_held_before(monkeypatch):
@@ -94,7 +94,7 @@ def test_on_cuda_the_peak_is_what_torch_held_beyond_what_it_held_before(monkeypa
 def test_a_gpu_that_held_more_than_was_announced_is_told(kind, peak, told, tmp_path):
     record = factory.gemm(device_kind=kind, memory_announced_gib=1000 / 2**30)
     notes = []
-    with store.create(tmp_path, "run") as results:
+    with storage.create(tmp_path, "run") as results:
         results.append(record)
         session._note_memory(results, record, peak, SimpleNamespace(note=notes.append))
         (path,) = tmp_path.glob("*.jsonl")

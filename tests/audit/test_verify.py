@@ -1,0 +1,79 @@
+"""What ``verify`` reports: each fault once, with its line and cell."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from bench import storage
+from bench.audit.verify import verify
+from bench.model import BenchError, Sample, Sensor, Window
+from tests.support import factory
+
+SENSOR = Sensor(source="nvml", scope="gpu", power_field="instant", power_period_s=0.1, poll_s=0.05)
+WINDOW = Window(10 * 10**9, 40 * 10**9, 60, 30.0 * factory.CARD_A.flop_per_s)
+SAMPLES = tuple(Sample(t_ns=t_ns, power_w=600.0) for t_ns in range(9 * 10**9, 41 * 10**9, 10**8))
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Path:
+    """Two gemm rows with their evidence, as a run without settled net figures leaves them."""
+    with storage.create(tmp_path, "a") as results:
+        sensor = results.sensor(SENSOR)
+        for repeat in (1, 2):
+            record = factory.gemm(repeat=repeat, metered=False)
+            results.append(record, window=WINDOW, samples=SAMPLES if repeat == 2 else (), sensor=sensor)
+    return results.path
+
+
+def edit(path: Path, line: int, **cells: str) -> None:
+    with path.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    for name, text in cells.items():
+        rows[line - 1][rows[0].index(name)] = text
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def test_a_changed_cell_is_reported_once_with_its_column(result: Path) -> None:
+    """The sidecar's row and the recomputed joules both contradict it; it is one finding."""
+    edit(result, 3, energy_j="17999.0")
+    found = [finding for finding in verify([result]).findings if finding.column == "energy_j"]
+    assert [(finding.path, finding.line) for finding in found] == [(result, 3)]
+    assert str(found[0]) == f"{result}, line 3: energy_j is 17999, but the sidecar has empty"
+
+
+def test_a_removed_warning_is_reported(tmp_path: Path) -> None:
+    with storage.create(tmp_path, "a") as results:
+        record = factory.gemm(metered=False, warnings="not steady;clock 3% low")
+        results.append(record, window=WINDOW)
+    assert verify([results.path]).findings == ()
+    edit(results.path, 2, warnings="not steady;settled later")
+    (finding,) = verify([results.path]).findings
+    assert (finding.line, finding.column) == (2, "warnings")
+    assert "the warning 'clock 3% low' was removed" in finding.message
+
+
+def test_a_row_without_evidence_is_reported(tmp_path: Path) -> None:
+    with storage.create(tmp_path, "a") as results:
+        results.append(factory.gemm(metered=False))
+    (finding,) = verify([results.path]).findings
+    assert finding.column is None
+    assert "no evidence for this row" in finding.message
+
+
+def test_a_file_without_a_sidecar_cannot_be_verified(tmp_path: Path) -> None:
+    path = factory.write(tmp_path / "a.csv", factory.run(repeats=1))
+    with pytest.raises(BenchError, match="has no sidecar"):
+        verify([path])
+
+
+def test_text_is_the_same_in_csv_and_sidecar(tmp_path: Path) -> None:
+    """An honest run with white space or control characters in a name passes its own verify."""
+    with storage.create(tmp_path, "a") as results:
+        record = factory.gemm(metered=False, host="box ", shape=" my\tmodel ", warnings="a\x1b[2Jb ")
+        results.append(record, window=WINDOW)
+    assert verify([results.path]).findings == ()
+    assert storage.read_records(results.path)[0].shape == "my model"

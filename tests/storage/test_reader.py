@@ -1,0 +1,220 @@
+"""Reading result CSVs: every cell of its column's type, or the file is refused with its line."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from bench import storage
+from bench.model import BenchError
+from bench.storage import reader
+from tests.support import factory
+from tests.support.evidence import WINDOW
+
+
+def good(folder: Path) -> list[list[str]]:
+    path = factory.write(folder / "a.csv", factory.run(repeats=2))
+    with path.open(newline="") as stream:
+        return list(csv.reader(stream))
+
+
+def put(folder: Path, rows: list[list[str]]) -> Path:
+    path = folder / "bad.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+    return path
+
+
+AT = {name: position for position, name in enumerate(storage.NAMES)}
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "says"),
+    [
+        ("energy_j", "much", "energy_j is 'much' and must be a number"),
+        ("energy_j", "nan", "must be a number"),
+        ("rate_per_s", "inf", "must be a number"),
+        ("rate_per_s", "1e999", "must be a number"),
+        ("work", "0x10", "must be a number"),
+        ("launches", "3.5", "launches is '3.5' and must be a whole number"),
+        ("batch", "many", "must be a whole number"),
+        ("valid", "True", "must be true or false"),
+        ("ecc", "1", "must be true or false"),
+        ("valid", "", "valid is empty and must not be"),
+        ("device_name", "", "device_name is empty"),
+        ("window_s", "", "window_s is empty"),
+        ("schema_version", "2", "schema_version 2 is newer than this bitwatt's 1"),
+        ("schema_version", "0", "there is no schema_version 0"),
+        ("schema_version", "one", "must be a whole number"),
+    ],
+)
+def test_a_wrong_cell_is_named(tmp_path: Path, column: str, text: str, says: str) -> None:
+    rows = good(tmp_path)
+    rows[3][AT[column]] = text
+    path = put(tmp_path, rows)
+    with pytest.raises(BenchError) as told:
+        storage.read([tmp_path / "a.csv", path])
+    assert str(told.value).startswith(f"{path}, line 4: ")
+    assert says in told.value.message
+    assert told.value.fix
+
+
+def test_a_cell_that_is_wrong_in_a_column_nobody_asked_for_is_refused_too(tmp_path: Path) -> None:
+    rows = good(tmp_path)
+    rows[1][AT["mfu"]] = "half"
+    with pytest.raises(BenchError, match="line 2: mfu"):
+        storage.read([put(tmp_path, rows)], ["work"])
+
+
+@pytest.mark.parametrize("name", ["energy_j", "warnings", "schema_version"])
+def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
+    rows = [[*row[: AT[name]], *row[AT[name] + 1 :]] for row in good(tmp_path)]
+    with pytest.raises(BenchError, match=f"the column '{name}' is missing"):
+        storage.read([put(tmp_path, rows)])
+
+
+def test_an_unknown_or_repeated_column_is_named(tmp_path: Path) -> None:
+    rows = good(tmp_path)
+    with pytest.raises(BenchError, match="the column 'mood' is unknown"):
+        storage.read([put(tmp_path, [[*rows[0], "mood"], *([*row, ""] for row in rows[1:])])])
+    with pytest.raises(BenchError, match="the column 'work' stands there twice"):
+        storage.read([put(tmp_path, [[*rows[0], "work"], *([*row, "1.0"] for row in rows[1:])])])
+
+
+def test_a_newer_schema_is_named_before_its_columns(tmp_path: Path) -> None:
+    rows = good(tmp_path)
+    rows = [[*rows[0], "mood"], *([*row, ""] for row in rows[1:])]
+    rows[1][0] = "2"
+    with pytest.raises(BenchError, match="schema_version 2 is newer"):
+        storage.read([put(tmp_path, rows)])
+
+
+def test_columns_may_stand_in_another_order(tmp_path: Path) -> None:
+    rows = [row[::-1] for row in good(tmp_path)]
+    assert storage.read_records(put(tmp_path, rows)) == storage.read_records(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("dropped", [1, 2, 40])
+def test_a_row_cut_short_is_named(tmp_path: Path, dropped: int) -> None:
+    rows = good(tmp_path)
+    rows[2] = rows[2][:-dropped]
+    with pytest.raises(
+        BenchError, match=f"line 3: {len(storage.NAMES) - dropped} cells where {len(storage.NAMES)} are due"
+    ):
+        storage.read([put(tmp_path, rows)])
+    rows[2] = rows[2] + [""] * (dropped + 1)
+    with pytest.raises(BenchError, match="line 3"):
+        storage.read([put(tmp_path, rows)])
+
+
+def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
+    path = factory.write(tmp_path / "a.csv", factory.run(repeats=1))
+    raw = path.read_bytes()
+    ends = {place + 1 for place, byte in enumerate(raw) if byte == ord("\n")}
+    for cut in range(0, len(raw), 13):
+        path.write_bytes(raw[:cut])
+        if cut in ends and cut > min(ends):
+            continue
+        with pytest.raises(BenchError):
+            storage.read([path])
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"hello\nworld\n", "is not a bitwatt result CSV"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "is not a bitwatt result CSV"),
+        (b'{"kind":"sidecar"}\n', "is not a bitwatt result CSV"),
+        (",".join(storage.NAMES).encode() + b"\n", "has a header and no rows"),
+        (",".join(storage.NAMES).encode(), "has a header and no rows"),
+    ],
+)
+def test_what_is_no_csv_is_refused(tmp_path: Path, raw: bytes, says: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(raw)
+    with pytest.raises(BenchError, match=says):
+        storage.read([path])
+
+
+def test_bytes_that_are_no_text_and_blank_lines_are_named(tmp_path: Path) -> None:
+    path = factory.write(tmp_path / "a.csv", factory.run(repeats=1))
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"example-host", b"ex\xffmple-host"))
+    with pytest.raises(BenchError, match="not UTF-8"):
+        storage.read([path])
+    path.write_bytes(raw + b"\n" + raw.split(b"\n")[1] + b"\n")
+    with pytest.raises(BenchError, match="line 4: 0 cells"):
+        storage.read([path])
+    path.write_bytes(raw.replace(b"example-host", b'"example\nhost"'))
+    with pytest.raises(BenchError, match="line 2: a quoted cell runs over"):
+        storage.read([path])
+
+
+def test_a_spreadsheet_may_add_its_marks(tmp_path: Path) -> None:
+    records = factory.run(repeats=1)
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + storage.to_csv(records).replace("\n", "\r\n").encode())
+    assert storage.read_records(path) == records
+
+
+def test_no_such_file_or_folder_or_nothing(tmp_path: Path) -> None:
+    for paths, says in (([tmp_path / "none.csv"], "there is no file"), ([tmp_path], "holds no .csv"), ([], "no CSV")):
+        with pytest.raises(BenchError, match=says):
+            storage.read(paths)
+
+
+def test_an_unreadable_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = factory.write(tmp_path / "a.csv", factory.run(repeats=1))
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(BenchError, match=r"cannot read .*permission denied"):
+        storage.read([path])
+
+
+def test_folders_give_their_csvs_and_no_sidecars(tmp_path: Path) -> None:
+    for card, name in ((factory.CARD_B, "b"), (factory.CARD_A, "a")):
+        with storage.create(tmp_path, name) as results:
+            for record in factory.run(card, repeats=1):
+                results.append(record, window=WINDOW)
+    frame = storage.read([tmp_path, tmp_path / "a.csv"])
+    assert frame["device_name"].tolist() == ["Example GPU A"] * 2 + ["Example GPU B"] * 2
+    assert frame["line"].tolist() == [2, 3, 2, 3]
+
+
+def test_many_files_and_pieces_keep_their_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches far smaller than the files must give the same frame, and name the same line."""
+    for number in range(40):
+        factory.write(tmp_path / f"{number:02d}.csv", factory.run(repeats=1 + number % 5, seed=number))
+    whole = storage.read([tmp_path])
+    for size in (700, 5_000, 30_000):
+        monkeypatch.setattr(reader, "_BATCH_BYTES", size)
+        assert storage.read([tmp_path]).astype(object).equals(whole.astype(object))
+    bad = tmp_path / "23.csv"
+    bad.write_text(bad.read_text().replace(",true,true,true,", ",true,maybe,true,"))
+    with pytest.raises(BenchError, match=r"23\.csv, line 2: verified is 'maybe'"):
+        storage.read([tmp_path])
+
+
+def test_kept_columns_only(tmp_path: Path) -> None:
+    factory.write(tmp_path / "a.csv", factory.run(repeats=1))
+    assert list(storage.read([tmp_path], ["work", "batch"]).columns) == ["file", "line", "work", "batch"]
+
+
+def test_importing_the_store_loads_nothing_heavy() -> None:
+    script = textwrap.dedent("""
+        import sys
+        import bench.storage
+        heavy = {"torch", "pandas", "numpy", "pyarrow", "scipy"} & set(sys.modules)
+        assert not heavy, heavy
+    """)
+    subprocess.run([sys.executable, "-c", script], check=True)
