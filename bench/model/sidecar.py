@@ -272,7 +272,12 @@ def decode(stream: BinaryIO, path: Path) -> Sidecar:
 
 
 def _decoded(raw: bytes, *, first: bool) -> Line:
-    kind = _KIND_DECODER.decode(raw).kind
+    try:
+        kind = _KIND_DECODER.decode(raw).kind
+    except (ValueError, RecursionError):
+        if not first:
+            raise
+        kind = ""
     if first != (kind == "sidecar"):
         raise BenchError("not a bitwatt sidecar", f"give the {SIDECAR_SUFFIX} file of a result CSV")
     if kind not in KINDS:

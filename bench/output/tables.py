@@ -111,10 +111,10 @@ def devices_json(found: Sequence[tuple[Device, Sensor]]) -> str:
 
 def rows_grid(records: Sequence[Record]) -> Grid:
     """A run's windows gathered into one line per device × workload × setting, with 95% intervals."""
+    from bench import storage
     from bench.analysis import compare
-    from bench.storage import store
 
-    result = compare.compare(store.to_frame(records), by="device" if _several_of_a_name(records) else "card")
+    result = compare.compare(storage.to_frame(records), by="device" if _several_of_a_name(records) else "card")
     return comparison_grid(result)
 
 
@@ -357,7 +357,7 @@ def comparison_csv(result: Result) -> str:
 
 def objects_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Objects with the same keys as CSV; missing is empty."""
-    from bench.storage.store import cell
+    from bench.storage import cell
 
     if not rows:
         return ""

@@ -6,23 +6,17 @@ For trying a workload, a plot or a change of method on power that was really mea
 from __future__ import annotations
 
 import bisect
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from bench.model import BenchError, CardState, Sample, Sensor
+from bench.model.sidecar import IdleNote, WindowNote, decode
 
 GAP_POLLS = 5
 """A recording holds only what surrounds its windows; gaps longer than this many polls are removed."""
-
-
-def _sample(item: dict[str, Any]) -> Sample:
-    throttle_ns = tuple((str(name), int(ns)) for name, ns in item.get("throttle_ns", ()))
-    return Sample(**{**item, "throttle": tuple(item.get("throttle", ())), "throttle_ns": throttle_ns})
 
 
 def read_recording(path: Path) -> tuple[Sensor, list[Sample]]:
@@ -32,27 +26,16 @@ def read_recording(path: Path) -> tuple[Sensor, list[Sample]]:
         BenchError: the file cannot be read, is not a sidecar, or holds no samples.
     """
     fix = "give a *.samples.jsonl file that a metered run wrote"
-    sensor: Sensor | None = None
-    samples: dict[int, Sample] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as stream:
+            sidecar = decode(stream, path)
+    except OSError as error:
         raise BenchError(f"cannot read the recording {path} ({error})", fix) from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            item = json.loads(line)
-            if item["kind"] == "sensor" and sensor is None:
-                sensor = Sensor(**item["sensor"])
-                first = item["number"]
-            if item["kind"] in ("idle", "window") and sensor is not None and item.get("sensor") == first:
-                samples |= {entry["t_ns"]: _sample(entry) for entry in item["samples"]}
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                break  # a run that was killed leaves half a line
-            raise BenchError(f"{path}:{number} is not a sidecar's line ({error})", fix) from None
-    if sensor is None or not samples:
+    notes: list[IdleNote | WindowNote] = [*sidecar.idles, *sidecar.windows]
+    samples = {sample.t_ns: sample for note in notes if note.sensor == 0 for sample in note.samples}
+    if not samples:
         raise BenchError(f"{path} holds no samples of a sensor", fix)
-    return sensor, [samples[t_ns] for t_ns in sorted(samples)]
+    return sidecar.sensors[0].sensor, [samples[t_ns] for t_ns in sorted(samples)]
 
 
 @dataclass(frozen=True, slots=True)

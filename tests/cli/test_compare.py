@@ -223,7 +223,7 @@ def test_a_warning_taken_out_is_found(mined, tmp_path):
     path.write_text(with_cell(path.read_text(), 2, "warnings", ""))
     done = bitwatt("verify", path)
     assert done.returncode == 3
-    assert "was taken out" in done.stdout
+    assert "was removed" in done.stdout
 
 
 def test_a_share_that_does_not_hash_is_found(mined, tmp_path):

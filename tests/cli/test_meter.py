@@ -124,9 +124,9 @@ def test_zeus_is_laid_beside_on_request(library, tmp_path, monkeypatch):
     out = tmp_path / "out"
     done = run(library, script, out, "--meter", "nvml:0", "--zeus", "--window", "1")
     assert done.returncode == 0, done.stderr
-    (name, note), *_ = storage.read_sidecar(next(out.glob("*.jsonl"))).notes
-    assert name == "zeus"
-    assert note["zeus_j"] == pytest.approx(note["ours_j"], rel=0.1)
+    note, *_ = storage.read_sidecar(next(out.glob("*.jsonl"))).notes
+    assert note.name == "zeus"
+    assert note.data["zeus_j"] == pytest.approx(note.data["ours_j"], rel=0.1)
     assert "Zeus" in done.stderr
 
 

@@ -7,13 +7,13 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.model import BenchError, Device, Energy, Meter, Sample, Window
+from bench.model.sidecar import Line, Opening, SensorNote, WindowNote, encode
 from bench.power import open_meter
 from bench.power.calibration import fit
 from bench.power.command import watts_of
@@ -209,14 +209,11 @@ def test_a_command_without_watts(command: str, opened: Opener) -> None:
 
 
 def write_sidecar(path: Path, fake: FakeSensor, *stretches: tuple[float, float]) -> Path:
-    lean = [
-        {"kind": "sidecar", "sidecar_version": 1},
-        {"kind": "sensor", "number": 0, "sensor": asdict(fake.sensor())},
-    ]
-    for start, end in stretches:
-        samples = [asdict(sample) for sample in fake.poll(start, end)]
-        lean.append({"kind": "window", "row": 1, "sensor": 0, "samples": samples})
-    path.write_text("\n".join(map(json.dumps, lean)) + "\n")
+    lines: list[Line] = [Opening(), SensorNote(0, fake.sensor())]
+    for row, (start, end) in enumerate(stretches, 1):
+        samples = tuple(fake.poll(start, end))
+        lines.append(WindowNote(row, round(start * 1e9), round(end * 1e9), 1, 1.0, sensor=0, samples=samples))
+    path.write_bytes(b"".join(map(encode, lines)))
     return path
 
 
@@ -268,17 +265,18 @@ def test_gaps_close_without_a_counter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("raw", "words"),
     [
-        ("", "no samples"),
-        ("not json\nmore\n", ":1 is not a sidecar"),
-        ('{"kind":"window","sensor":0,"samples":[]}\n', "no samples"),
-        ('{"kind":"sensor","number":0,"sensor":{"sauce":"x"}}\n{"kind":"x"}\n', ":1 is not a sidecar"),
+        (b"", "is empty"),
+        (b"not json\nmore\n", "line 1: not a bitwatt sidecar"),
+        (encode(SensorNote(0, Sensor("nvml", "gpu"))), "line 1: not a bitwatt sidecar"),
+        (encode(Opening()), "no samples"),
+        (encode(Opening()) + b'{"kind":"sensor","number":0,"sensor":{"sauce":"x"}}\n', "line 2: damaged"),
     ],
 )
-def test_replay_of_something_else(text: str, words: str, tmp_path: Path, opened: Opener) -> None:
+def test_replay_of_something_else(raw: bytes, words: str, tmp_path: Path, opened: Opener) -> None:
     path = tmp_path / "x.jsonl"
-    path.write_text(text)
+    path.write_bytes(raw)
     with pytest.raises(BenchError, match=words):
         opened(f"replay:{path}", CPU)
     with pytest.raises(BenchError, match="cannot read"):
