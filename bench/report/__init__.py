@@ -21,6 +21,7 @@ from bench import __version__
 from bench.analysis.compare import Result, compare
 from bench.analysis.economics import Outlook
 from bench.model import BenchError
+from bench.model.sidecar import Sidecar
 from bench.report import (
     checks,
     html,
@@ -38,7 +39,7 @@ from bench.report import (
 from bench.report.entries import Entry, collect
 from bench.report.figure import Figure
 from bench.report.pictures import png
-from bench.report.runs import Sidecar, runs
+from bench.report.runs import runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,9 +74,9 @@ def render(
     """The whole page.
 
     Args:
-        frame: rows as :func:`bench.storage.store.read` gives them, all columns.
+        frame: rows as :func:`bench.storage.read` gives them, all columns.
         result: what :func:`bench.analysis.compare.compare` found in the same rows, with published figures or without.
-        sidecars: as :func:`bench.storage.store.read_sidecar` gives them; matched to rows by the CSV's name.
+        sidecars: as :func:`bench.storage.read_sidecar` gives them; matched to rows by the CSV's name.
         outlook: what :func:`bench.analysis.economics.evaluate` found for the same rows; None: no money on the page.
         title: the page's heading.
 

@@ -6,49 +6,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from bench.model import Sample, Window
+from bench.model import Sample
+from bench.model.sidecar import SIDECAR_SUFFIX, Sidecar
 from bench.report.entries import task_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDECAR_SUFFIX = ".samples.jsonl"
-
 IDLE = "gpu_idle"
 """A throttle reason that says nothing about a load, and is left out."""
-
-
-class _WindowNote(Protocol):
-    @property
-    def row(self) -> int: ...
-    @property
-    def window(self) -> Window: ...
-    @property
-    def samples(self) -> tuple[Sample, ...]: ...
-
-
-class _IdleNote(Protocol):
-    @property
-    def when(self) -> str: ...
-    @property
-    def start_ns(self) -> int: ...
-    @property
-    def end_ns(self) -> int: ...
-    @property
-    def samples(self) -> tuple[Sample, ...]: ...
-
-
-class Sidecar(Protocol):
-    """What is used of :class:`bench.storage.store.Sidecar`."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def idles(self) -> Sequence[_IdleNote]: ...
-    @property
-    def windows(self) -> Sequence[_WindowNote]: ...
 
 
 @dataclass(frozen=True, slots=True)

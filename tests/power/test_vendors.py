@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.model import BenchError, Device, Energy, Meter, Sample, Window
+from bench.model import BenchError, Device, Energy, Meter, Sample, Sensor, Window
 from bench.model.sidecar import Line, Opening, SensorNote, WindowNote, encode
 from bench.power import open_meter
 from bench.power.calibration import fit

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bench import report
+from bench import report, storage
 from bench.analysis import compare, published
-from bench.storage import store
 from tests.support.report_sample import outlook, study
 
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     paths = study(tmp_path_factory.mktemp("study"))
-    frame = store.read(paths)
-    return frame, compare.compare(frame), [store.read_sidecar(store.sidecar_path(path)) for path in paths]
+    frame = storage.read(paths)
+    return frame, compare.compare(frame), [storage.read_sidecar(storage.sidecar_path(path)) for path in paths]
 
 
 @pytest.fixture(scope="module")

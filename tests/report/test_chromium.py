@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import report, storage
 from bench.analysis import compare, economics, published
 from bench.report import money
-from bench.storage import store
 from tests.support.chromium import Chromium
 from tests.support.factory import CARD_A, CARD_B, run, write
 from tests.support.page import HOSTILE
@@ -32,9 +31,9 @@ def browser(tmp_path_factory):
 def page_file(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     paths = study(folder)
-    frame = store.read(paths)
+    frame = storage.read(paths)
     result = published.lay(compare.compare(frame), ["H100 SXM"])
-    sidecars = [store.read_sidecar(store.sidecar_path(path)) for path in paths]
+    sidecars = [storage.read_sidecar(storage.sidecar_path(path)) for path in paths]
     path = folder / "page.html"
     path.write_text(report.render(frame, result, sidecars, outlook=outlook(frame)), encoding="utf-8")
     return path
@@ -43,7 +42,7 @@ def page_file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def starts(page_file):
     """The scenario that each card's sliders start from, as Python has it."""
-    return money.starts(outlook(store.read(sorted(page_file.parent.glob("*.csv")))))
+    return money.starts(outlook(storage.read(sorted(page_file.parent.glob("*.csv")))))
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_the_page_forbids_itself_every_request(shown):
 def test_hostile_names_do_nothing_and_are_shown_as_they_stand(browser, tmp_path):
     card = CARD_A.__class__(**{**CARD_A.__dict__, "name": HOSTILE})
     csv = write(tmp_path / "x.csv", [*run(card, 2, host=HOSTILE, warnings=HOSTILE), *run(CARD_B, 2)])
-    frame = store.read([csv])
+    frame = storage.read([csv])
     page = tmp_path / "page.html"
     page.write_text(report.render(frame, compare.compare(frame), title=HOSTILE), encoding="utf-8")
     browser.messages.clear()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
+from bench import storage
 from bench.analysis import compare
-from bench.storage import store
 from tests.support.factory import write
 
 HOSTILE = '<script>window.pwned=1</script>"><img src=x onerror="window.pwned=1">&amp;<b>x</b>'
 
 
 def frame_of(tmp_path: Path, records) -> tuple:
-    frame = store.read([write(tmp_path / "x.csv", records)])
+    frame = storage.read([write(tmp_path / "x.csv", records)])
     return frame, compare.compare(frame)
 
 
