@@ -1,6 +1,6 @@
 """For all tests: signals as a terminal has them, and no recorded machine code where another compiler is installed.
 
-Tests that read machine code need the compiler they were recorded with; elsewhere they say so and are skipped.
+Tests marked ``recorded_nvrtc`` read PTX or machine code, and need the compiler that they were recorded with.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pytest
 
 RECORDED_NVRTC = "13.5.37"
 """CI installs exactly this one; a CUDA build of torch brings another."""
-EXACT = ("machine_code", "ptx_", "bound_does_not_rise", "loops_of_scrypt", "what_only_a_gpu_compiles")
 
 
 def pytest_configure() -> None:
@@ -38,7 +37,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     reason = f"recorded with NVRTC {RECORDED_NVRTC}, here is {found}"
     for item in items:
-        if item.path.name in ("test_nvrtc.py", "test_sass.py", "test_scrypt_cuda.py") and any(
-            name in item.name for name in EXACT
-        ):
+        if item.get_closest_marker("recorded_nvrtc"):
             item.add_marker(pytest.mark.skip(reason=reason))

@@ -190,7 +190,7 @@ class Cuda:
         compiler = self.cupy.cuda.compiler
         with self.guard():
             try:
-                module = self.cupy.RawModule(code=whole_source(name), options=options, backend="nvrtc")
+                module = self.cupy.RawModule(code=kernels.whole_source(name), options=options, backend="nvrtc")
                 module.compile()
                 return module.get_function(entry)
             except compiler.CompileException as error:
@@ -349,15 +349,6 @@ def _load_wheels_nvrtc() -> None:
             # One that does not load (a wheel for another CUDA) is none; CuPy then says what it misses.
             with suppress(OSError):
                 ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-
-
-def whole_source(name: str) -> str:
-    """A kernel's text with the project's own headers written out in place.
-
-    CuPy keys its cache of machine code by this text alone, so a header that it includes would change unnoticed.
-    """
-    text = kernels.source(name)
-    return re.sub(r'^#include "([\w.]+)"$', lambda found: kernels.source(found[1]), text, flags=re.MULTILINE)
 
 
 def _compiler_error(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -113,6 +114,14 @@ def source(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise BenchError(f"cannot read the kernel source {name} ({error})", "install bitwatt again") from error
+
+
+def whole_source(name: str) -> str:
+    """The text of one kernel with the project's own headers written out in place.
+
+    CuPy keys its cache of machine code by this text alone, so a change in an included header would go unnoticed.
+    """
+    return re.sub(r'^#include "([\w.]+)"$', lambda found: source(found[1]), source(name), flags=re.MULTILINE)
 
 
 @functools.cache

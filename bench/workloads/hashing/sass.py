@@ -1,30 +1,27 @@
-"""Static speed limit of a GPU kernel, read off its machine code. Needs no GPU.
+"""Static speed limit of a GPU kernel, counted in its machine code. Needs no GPU.
 
-Run it with ``python -m bench.workloads.hashing.sass``.
+Run it with ``python -m bench.workloads.hashing.sass``. The source is compiled by NVRTC (PyPI: cuda-bindings and
+nvidia-cuda-nvrtc) and disassembled by nvdisasm (PyPI: nvidia-cuda-nvdisasm).
 
-The source is compiled by NVRTC (PyPI: nvidia-cuda-nvrtc) and disassembled by nvdisasm (PyPI: nvidia-cuda-nvdisasm).
-
-Model, per multiprocessor and clock: 64 lanes of integer logic, shift, comparison and add; 64 lanes of integer
-multiply-add beside them; 128 lanes issued (CUDA C++ Programming Guide, table of arithmetic throughput). A wide or high
-product takes two turns of the multiply-add lanes. The bound counts every instruction of the kernel once, so it is the
-clocks of one hash where a thread does one; memory is left out. sm_120 runs some integer instructions on both halves:
-its row is a count.
+Model, per multiprocessor and clock: 64 lanes of integer logic, shift, comparison and add; another 64 lanes of integer
+multiply-add; 128 lanes issued (CUDA C++ Programming Guide, table of arithmetic throughput). A wide or high product
+occupies the multiply-add lanes for two clocks. The bound counts every instruction of the kernel once, so for a kernel
+of one hash a thread it is the clocks of one hash; memory is left out. sm_120 runs some integer instructions on both
+halves, so its clocks are no limit: read its row as a count of instructions.
 """
 
 from __future__ import annotations
 
-import ctypes
 import re
-import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.model import EXIT_USAGE, BenchError
+from bench.model import EXIT_USAGE, BenchError, first_line
 from bench.workloads.hashing import kernels
 
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
@@ -60,7 +57,7 @@ class Bound:
     alu: int
     fma: int
     wide: int
-    """Of ``fma``, those that take two turns."""
+    """Of ``fma``, those that occupy the lanes for two clocks."""
     uniform: int
     other: int
     registers: int
@@ -131,28 +128,28 @@ def pipe_of(name: str) -> str:
 
 def instructions(listing: str, entry: str) -> Iterator[Instruction]:
     """Each instruction of one kernel in nvdisasm's listing."""
-    return (item for item in _lines(listing, entry) if not isinstance(item, str))
+    return (item for item in _items(listing, entry) if not isinstance(item, str))
 
 
 def innermost_loops(listing: str, entry: str) -> list[list[Instruction]]:
     """Bodies of the loops that hold no other loop: from a label to a branch back to it."""
     listed: list[Instruction] = []
     labels: dict[str, int] = {}
-    for item in _lines(listing, entry):
+    for item in _items(listing, entry):
         if isinstance(item, str):
             labels[item] = len(listed)
         else:
             listed.append(item)
     spans = [
-        (labels[target[1]], place + 1)
-        for place, (name, _, operands) in enumerate(listed)
-        if name == "BRA" and (target := LABEL_USE.search(operands)) and labels.get(target[1], place + 1) <= place
+        (labels[target[1]], index + 1)
+        for index, (name, _, operands) in enumerate(listed)
+        if name == "BRA" and (target := LABEL_USE.search(operands)) and labels.get(target[1], index + 1) <= index
     ]
     inner = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
     return [listed[first:end] for first, end in inner]
 
 
-def _lines(listing: str, entry: str) -> Iterator[Instruction | str]:
+def _items(listing: str, entry: str) -> Iterator[Instruction | str]:
     """Instructions and labels of one kernel, in order."""
     inside = False
     for line in listing.splitlines():
@@ -168,15 +165,15 @@ def _lines(listing: str, entry: str) -> Iterator[Instruction | str]:
 
 
 def resources(log: str, entry: str) -> tuple[int, int]:
-    """Registers a thread and bytes spilled, from what ``ptxas -v`` says of ``entry``.
+    """Registers a thread and bytes spilled, from the log of ``ptxas -v`` on ``entry``.
 
     Raises:
-        BenchError: the log does not tell.
+        BenchError: the log does not say.
     """
     part = log.split(f"'{entry}'", 1)[-1].split("Compiling entry function", 1)[0]
     registers = re.search(r"Used (\d+) registers", part)
     if registers is None:
-        raise BenchError(f"the compiler's log does not tell the registers of {entry}", "compile with ptxas -v")
+        raise BenchError(f"the compiler's log does not give the registers of {entry}", "compile with ptxas -v")
     return int(registers.group(1)), sum(int(count) for count in re.findall(r"(\d+) bytes spill", part))
 
 
@@ -184,95 +181,62 @@ def resources(log: str, entry: str) -> tuple[int, int]:
 # NVRTC
 
 
-def compile_cubin(
-    source: str, arch: int, *, defines: Mapping[str, int] | None = None, headers: Mapping[str, str] | None = None
-) -> Cubin:
+def compile_cubin(source: str, arch: int, *, defines: Mapping[str, int] | None = None) -> Cubin:
     """Compile CUDA C++ to machine code for one architecture, without a GPU.
 
     Args:
-        source: the text of a ``.cu`` file.
+        source: CUDA C++ that includes no file.
         arch: compute capability times ten.
         defines: macros.
-        headers: name → text of what it includes.
 
     Raises:
         BenchError: NVRTC is not installed, or it rejects the source; the message holds its first error.
     """
-    return Cubin(arch, *_compile("CUBIN", f"sm_{arch}", source, defines or {}, headers or {}))
+    return Cubin(arch, *_compile("CUBIN", f"sm_{arch}", source, defines or {}))
 
 
-def compile_ptx(
-    source: str, arch: int, *, defines: Mapping[str, int] | None = None, headers: Mapping[str, str] | None = None
-) -> str:
-    """The same as :func:`compile_cubin`, only as far as PTX, the text that NVIDIA's assembler takes."""
-    image, _ = _compile("PTX", f"compute_{arch}", source, defines or {}, headers or {})
-    return image.rstrip(b"\0").decode()
+def compile_ptx(source: str, arch: int, *, defines: Mapping[str, int] | None = None) -> str:
+    """As :func:`compile_cubin`, but only to PTX, the text that NVIDIA's assembler takes."""
+    return _compile("PTX", f"compute_{arch}", source, defines or {})[0].rstrip(b"\0").decode()
 
 
-def _compile(
-    kind: str, target: str, source: str, defines: Mapping[str, int], headers: Mapping[str, str]
-) -> tuple[bytes, str]:
+def _compile(kind: str, target: str, source: str, defines: Mapping[str, int]) -> tuple[bytes, str]:
     """``(code, log)`` of one run of NVRTC."""
+    try:
+        from cuda.bindings import nvrtc
+
+        program = _checked(nvrtc, nvrtc.nvrtcCreateProgram(source.encode(), b"kernel.cu", 0, [], []))
+    except (ImportError, RuntimeError) as error:
+        raise BenchError(
+            f"NVRTC was not found ({first_line(error)})", "run: pip install cuda-bindings nvidia-cuda-nvrtc"
+        ) from error
     options = [f"--gpu-architecture={target}", "--std=c++14", "--ptxas-options=-v"]
     options += [f"-D{name}={value}" for name, value in defines.items()]
-    nvrtc = _nvrtc()
-    program = ctypes.c_void_p()
-    texts, names = ([part.encode() for part in parts] for parts in (headers.values(), headers))
-    made = nvrtc.nvrtcCreateProgram(
-        ctypes.byref(program), source.encode(), b"kernel.cu", len(texts), _strings(texts), _strings(names)
-    )
-    _check(nvrtc, made)
     try:
-        status = nvrtc.nvrtcCompileProgram(program, len(options), _strings([option.encode() for option in options]))
-        log = _blob(nvrtc, program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
-        if status:
+        (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
+        log = _output(nvrtc, program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
+        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
             errors = [line.strip() for line in log.splitlines() if "error" in line]
             raise BenchError(
                 f"NVRTC does not compile the kernel for {target}: {errors[0] if errors else log.strip() or status}",
                 "use an NVRTC that knows this architecture, or report this as a defect",
             )
-        return _blob(nvrtc, program, kind), log
+        return _output(nvrtc, program, kind), log
     finally:
-        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+        nvrtc.nvrtcDestroyProgram(program)
 
 
-def _blob(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:
-    size = ctypes.c_size_t()
-    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
-    buffer = ctypes.create_string_buffer(size.value)
-    _check(nvrtc, getattr(nvrtc, f"nvrtcGet{what}")(program, buffer))
-    return buffer.raw
+def _output(nvrtc: Any, program: Any, what: str) -> bytes:
+    buffer = bytes(_checked(nvrtc, getattr(nvrtc, f"nvrtcGet{what}Size")(program)))
+    _checked(nvrtc, getattr(nvrtc, f"nvrtcGet{what}")(program, buffer))
+    return buffer
 
 
-def _strings(items: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
-    return (ctypes.c_char_p * len(items))(*items)
-
-
-def _check(nvrtc: ctypes.CDLL, status: int) -> None:
-    if status:
-        nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
-        text = nvrtc.nvrtcGetErrorString(status).decode()
-        raise BenchError(f"NVRTC failed ({text})", "install nvidia-cuda-nvrtc again")
-
-
-def _nvrtc() -> ctypes.CDLL:
-    for path in _find("lib", "libnvrtc.so.*"):
-        if ".alt." not in path.name:
-            return ctypes.CDLL(str(path))
-    for name in ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"):
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
-            continue
-    raise BenchError("NVRTC was not found", "run: pip install nvidia-cuda-nvrtc")
-
-
-def _find(folder: str, pattern: str) -> Iterator[Path]:
-    """Files of NVIDIA's wheels, newest CUDA first."""
-    roots = dict.fromkeys([sysconfig.get_paths()["purelib"], *filter(None, sys.path)])
-    for root in roots:
-        found = Path(root).glob(f"nvidia/*/{folder}/{pattern}")
-        yield from sorted(found, key=lambda path: (path.name, str(path)), reverse=True)
+def _checked(nvrtc: Any, result: tuple[Any, ...]) -> Any:
+    """The value of ``(status, value)`` or ``(status,)``."""
+    if result[0] != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+        raise BenchError(f"NVRTC failed ({result[0].name})", "install nvidia-cuda-nvrtc again")
+    return result[1] if len(result) > 1 else None
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -285,13 +249,18 @@ def disassemble(image: bytes) -> str:
     Raises:
         BenchError: nvdisasm is not installed, or it does not know this machine code.
     """
-    tool = next(_find("bin", "nvdisasm"), None) or shutil.which("nvdisasm")
+    try:
+        from cuda.pathfinder import find_nvidia_binary_utility
+
+        tool = find_nvidia_binary_utility("nvdisasm")
+    except ImportError:
+        tool = None
     if tool is None:
-        raise BenchError("nvdisasm was not found", "run: pip install nvidia-cuda-nvdisasm")
+        raise BenchError("nvdisasm was not found", "run: pip install cuda-bindings nvidia-cuda-nvdisasm")
     with tempfile.TemporaryDirectory(prefix="bitwatt-sass-") as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(image)
-        run = subprocess.run([str(tool), "-c", str(path)], capture_output=True, text=True, check=False)  # noqa: S603
+        run = subprocess.run([tool, "-c", str(path)], capture_output=True, text=True, check=False)  # noqa: S603
     if run.returncode:
         message = (run.stderr or run.stdout).strip().splitlines()
         raise BenchError(f"nvdisasm failed: {message[0] if message else run.returncode}", "install a newer one")
@@ -305,16 +274,15 @@ def disassemble(image: bytes) -> str:
 def sha256d(arch: int, variant: int, *, nonces_per_thread: int = 1) -> Bound:
     """The bound of ``sha256d.cu``; with one nonce a thread it is the clocks of one hash."""
     cubin = compile_cubin(
-        kernels.source("sha256d.cu"),
+        kernels.whole_source("sha256d.cu"),
         arch,
         defines={"NONCES_PER_THREAD": nonces_per_thread, "SHA256D_VARIANT": variant},
-        headers={"sha256d.h": kernels.source("sha256d.h")},
     )
     return bound(cubin, "sha256d_scan")
 
 
 def scrypt(arch: int, wide: int) -> tuple[Bound, Bound]:
-    """The two loops of ``scrypt.cu`` that make up its work, of 1024 steps each: filling the scratchpad and mixing.
+    """The two loops of ``scrypt.cu`` that do its work, 1024 steps each: filling the scratchpad, and mixing.
 
     Args:
         arch: compute capability times ten.
@@ -323,12 +291,7 @@ def scrypt(arch: int, wide: int) -> tuple[Bound, Bound]:
     Raises:
         BenchError: as :func:`bound`, or the machine code does not have the two loops.
     """
-    cubin = compile_cubin(
-        kernels.source("scrypt.cu"),
-        arch,
-        defines={"SCRYPT_GAP": 1, "SCRYPT_WIDE": wide},
-        headers={"sha256d.h": kernels.source("sha256d.h")},
-    )
+    cubin = compile_cubin(kernels.whole_source("scrypt.cu"), arch, defines={"SCRYPT_GAP": 1, "SCRYPT_WIDE": wide})
     # A row is eight quads; no other loop of the kernel moves one.
     found = [loop for loop in loop_bounds(cubin, "scrypt_scan") if loop.quads == 8]
     if len(found) != 2:

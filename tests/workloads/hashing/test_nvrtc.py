@@ -10,15 +10,13 @@ import pytest
 from bench.model import BenchError
 from bench.workloads.hashing import kernels, sass, sha256d_cuda
 from bench.workloads.hashing import shares as proof
-from bench.workloads.hashing.cuda import whole_source
 from bench.workloads.hashing.engine import NONCE_SPACE
 from bench.workloads.hashing.job import reference_scan
 from tests.fakes.cuda import machine, ptx
-from tests.workloads.hashing.test_sha256d_cuda import VARIANTS, headers, known_headers
+from tests.support.hashing import mined_headers, random_headers, sha256d_cubin
 
-SOURCE = kernels.source("sha256d.cu")
-HEADERS = {"sha256d.h": kernels.source("sha256d.h")}
-FACTORS = sha256d_cuda.FACTORS
+SOURCE = kernels.whole_source("sha256d.cu")
+VARIANTS, FACTORS = sha256d_cuda.VARIANTS, sha256d_cuda.FACTORS
 NONCES = 4
 THREADS = 8
 
@@ -27,20 +25,13 @@ def defines(variant: int) -> dict[str, int]:
     return {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": NONCES, "SHA256D_THREADS": THREADS}
 
 
-@functools.cache
-def cubin(arch: int, variant: int) -> sass.Cubin:
-    """Machine code of one hash a thread, from the text that CuPy is handed."""
-    setting = {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": 1}
-    return sass.compile_cubin(whole_source("sha256d.cu"), arch, defines=setting)
-
-
 @pytest.mark.parametrize("arch", sass.ARCHITECTURES)
 def test_every_architecture_compiles(arch: int) -> None:
     """The other variants hold no instruction that 0 and 3 do not, so two architectures tell for them."""
     variants = VARIANTS if arch in (80, 90) else (0, 3)
     # NVRTC leaves the GIL, so two compile at once.
     with ThreadPoolExecutor(2) as pool:
-        for made in pool.map(cubin, [arch] * len(variants), variants):
+        for made in pool.map(sha256d_cubin, [arch] * len(variants), variants):
             assert "warning" not in made.log
             # A CUDA ELF names each kernel's code section after it.
             assert b".text.sha256d_scan\0" in made.image
@@ -48,28 +39,28 @@ def test_every_architecture_compiles(arch: int) -> None:
 
 def test_a_syntax_error_is_reported_with_its_line() -> None:
     with pytest.raises(BenchError, match=r"NVRTC does not compile the kernel for sm_90: kernel.cu\(\d+\): error"):
-        sass.compile_cubin(SOURCE.replace("while (word != end)", "while (word !! end)"), 90, headers=HEADERS)
+        sass.compile_cubin(SOURCE.replace("while (word != end)", "while (word !! end)"), 90)
 
 
 def test_a_missing_header_is_reported() -> None:
     with pytest.raises(BenchError, match=r"sha256d\.h"):
-        sass.compile_cubin(SOURCE, 90)
+        sass.compile_cubin(kernels.source("sha256d.cu"), 90)
 
 
 def test_an_unknown_architecture_is_reported() -> None:
     with pytest.raises(BenchError, match="sm_13"):
-        sass.compile_cubin(SOURCE, 13, headers=HEADERS)
+        sass.compile_cubin(SOURCE, 13)
 
 
 @pytest.mark.parametrize("setting", [{"SHA256D_VARIANT": 9}, {"NONCES_PER_THREAD": 3}, {"NONCES_PER_THREAD": 512}])
 def test_a_setting_out_of_range_does_not_compile(setting: dict[str, int]) -> None:
     with pytest.raises(BenchError, match="must be"):
-        sass.compile_ptx(SOURCE, 90, defines=setting, headers=HEADERS)
+        sass.compile_ptx(SOURCE, 90, defines=setting)
 
 
 @functools.cache
 def program(variant: int, arch: int = 90, source: str = SOURCE) -> ptx.Program:
-    return ptx.Program(sass.compile_ptx(source, arch, defines=defines(variant), headers=HEADERS), "sha256d_scan")
+    return ptx.Program(sass.compile_ptx(source, arch, defines=defines(variant)), "sha256d_scan")
 
 
 def run(compiled: ptx.Program, header: bytes, bits: int, first: int, count: int, capacity: int = 64) -> list[int]:
@@ -89,20 +80,23 @@ def run(compiled: ptx.Program, header: bytes, bits: int, first: int, count: int,
     return sorted(int.from_bytes(pair[4:], "little") for pair in pairs)
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize(("variant", "arch"), [(0, 90), (3, 90), (4, 90), (3, 100)])
 def test_ptx_agrees_with_the_reference(variant: int, arch: int) -> None:
     compiled = program(variant, arch)
     for number, (first, count) in enumerate([(0, 21), (NONCE_SPACE - 19, 19), (0x12FE, 23)]):
-        header = headers(number, 1)[0]
+        header = random_headers(number, 1)[0]
         assert run(compiled, header, 2, first, count) == reference_scan(proof.sha256d, header, 2, first, count)
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize("variant", [0, 3])
 def test_ptx_finds_mined_headers(variant: int) -> None:
-    for header, nonce in known_headers():
+    for header, nonce in mined_headers():
         assert run(program(variant), header, 32, nonce - 1, 3) == [nonce]
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -116,7 +110,7 @@ def test_ptx_finds_mined_headers(variant: int) -> None:
 def test_a_fault_in_what_only_a_gpu_compiles_is_caught(right: str, wrong: str) -> None:
     """Inline assembly is not in the host build; here it runs."""
     assert right in SOURCE
-    header = headers(4, 1)[0]
+    header = random_headers(4, 1)[0]
     due = reference_scan(proof.sha256d, header, 1, 0, 24)
     assert run(program(3), header, 1, 0, 24) == due
     same = run(program(3, 90, SOURCE.replace(right, wrong)), header, 1, 0, 24) == due
@@ -126,7 +120,7 @@ def test_a_fault_in_what_only_a_gpu_compiles_is_caught(right: str, wrong: str) -
 
 @functools.cache
 def listing(arch: int, variant: int) -> str:
-    return sass.disassemble(cubin(arch, variant).image)
+    return sass.disassemble(sha256d_cubin(arch, variant).image)
 
 
 def survivors(arch: int, code: str, header: bytes, bits: int, first: int, threads: int = 256) -> list[int]:
@@ -139,6 +133,7 @@ def survivors(arch: int, code: str, header: bytes, bits: int, first: int, thread
     return [first + int(thread) for thread in (~leaves).nonzero()[0]]
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize(
     ("arch", "variant"),
     # Every variant once, and on every architecture what differs most in the instructions used.
@@ -152,24 +147,27 @@ def test_machine_code_agrees_with_the_reference(arch: int, variant: int) -> None
     """The bits that a card would run, run here, for each card that the project compiles for."""
     code = listing(arch, variant)
     # A mined header: around its nonce lie some 32 shares of 3 bits, and the mined one.
-    header, nonce = known_headers()[variant % 3]
+    header, nonce = mined_headers()[variant % 3]
     first = nonce - 100
     assert survivors(arch, code, header, 3, first) == reference_scan(proof.sha256d, header, 3, first, 256)
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize("variant", [0, 3])
 def test_machine_code_finds_mined_headers(variant: int) -> None:
-    for header, nonce in known_headers():
+    for header, nonce in mined_headers():
         assert survivors(90, listing(90, variant), header, 32, nonce - 8, threads=32) == [nonce]
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize("first", [0, NONCE_SPACE - 256])
 def test_machine_code_at_the_edges(first: int) -> None:
-    header = headers(first, 1)[0]
+    header = random_headers(first, 1)[0]
     due = reference_scan(proof.sha256d, header, 3, first, 256)
     assert survivors(90, listing(90, 3), header, 3, first) == due
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [("IMAD.HI.U32", "IMAD.WIDE.U32"), ("0x96, !PT", "0x69, !PT"), ("IMAD.HI.U32", "IMAD"), ("0x123", "0x132")],
@@ -178,12 +176,13 @@ def test_one_wrong_instruction_in_machine_code_is_caught(right: str, wrong: str)
     code = listing(90, 2)
     at = code.index(right, code.index(".text.sha256d_scan"))
     faulty = code[:at] + wrong + code[at + len(right) :]
-    header, first = headers(1, 1)[0], 0x01020300
+    header, first = random_headers(1, 1)[0], 0x01020300
     due = reference_scan(proof.sha256d, header, 3, first, 256)
     assert survivors(90, code, header, 3, first) == due
     assert survivors(90, faulty, header, 3, first) != due
 
 
+@pytest.mark.recorded_nvrtc
 def test_machine_code_that_nobody_taught_is_an_error() -> None:
     code = listing(90, 2).replace("PRMT", "BMSK", 1)
     with pytest.raises(AssertionError, match=r"nobody taught: .*BMSK"):

@@ -10,10 +10,9 @@ import sys
 import pytest
 
 from bench.model import BenchError
-from bench.workloads.hashing import sass
-from bench.workloads.hashing.cuda import whole_source
+from bench.workloads.hashing import kernels, sass
+from tests.support.hashing import sha256d_cubin
 from tests.support.paths import DATA
-from tests.workloads.hashing.test_nvrtc import cubin
 
 CEILINGS = json.loads((DATA / "sass_ceilings.json").read_text())
 LISTING = """
@@ -61,7 +60,7 @@ ptxas info    : Used 40 registers, used 0 barriers
 
 @functools.cache
 def bound_of(arch: int, variant: int) -> sass.Bound:
-    return sass.bound(cubin(arch, variant), "sha256d_scan")
+    return sass.bound(sha256d_cubin(arch, variant), "sha256d_scan")
 
 
 def check(bound: sass.Bound, ceiling: float) -> bool:
@@ -92,10 +91,11 @@ def test_an_absent_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sass, "disassemble", lambda image: LISTING)
     with pytest.raises(BenchError, match="no kernel named yours"):
         sass.bound(sass.Cubin(90, b"", LOG), "yours")
-    with pytest.raises(BenchError, match="does not tell the registers"):
+    with pytest.raises(BenchError, match="does not give the registers"):
         sass.bound(sass.Cubin(90, b"", ""), "mine")
 
 
+@pytest.mark.recorded_nvrtc
 @pytest.mark.parametrize("arch", [int(arch) for arch in CEILINGS["clocks"]])
 def test_the_bound_does_not_rise(arch: int) -> None:
     for variant, ceiling in CEILINGS["clocks"][str(arch)].items():
@@ -116,7 +116,7 @@ def test_the_bound_does_not_rise(arch: int) -> None:
     ],
 )
 def test_a_worse_kernel_is_rejected(right: str, wrong: str) -> None:
-    text = whole_source("sha256d.cu")
+    text = kernels.whole_source("sha256d.cu")
     assert right in text
     setting = {"SHA256D_VARIANT": 1, "NONCES_PER_THREAD": 2 if "unroll" in right else 1}
     worse = sass.bound(sass.compile_cubin(text.replace(right, wrong), 90, defines=setting), "sha256d_scan")
@@ -136,6 +136,7 @@ def loops_of(arch: int, wide: int) -> tuple[sass.Bound, sass.Bound]:
     return sass.scrypt(arch, wide)
 
 
+@pytest.mark.recorded_nvrtc
 def test_the_loops_of_scrypt_do_not_rise() -> None:
     for loop, ceiling in zip(loops_of(90, 1), CEILINGS["scrypt_90"]["1"], strict=True):
         assert loop.spill_bytes == 0
@@ -144,9 +145,9 @@ def test_the_loops_of_scrypt_do_not_rise() -> None:
 
 def test_a_changed_scratchpad_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows stored four bytes at a time leave no loop of eight quads."""
-    read = sass.kernels.source
+    read = kernels.source
     slow = "*(volatile u32 *)&row[i].x = quad.x;"
-    monkeypatch.setattr(sass.kernels, "source", lambda name: read(name).replace("row[i] = quad;", slow))
+    monkeypatch.setattr(kernels, "source", lambda name: read(name).replace("row[i] = quad;", slow))
     with pytest.raises(BenchError, match="loops move a row"):
         sass.scrypt(90, 0)
 

@@ -14,15 +14,15 @@ import pytest
 from bench import workloads
 from bench.model import BenchError, Device, Variant
 from bench.workloads.hashing import cuda as cuda_scan
-from bench.workloads.hashing import sass, scrypt_cuda
+from bench.workloads.hashing import kernels, sass, scrypt_cuda
 from bench.workloads.hashing import shares as proof
-from bench.workloads.hashing.cuda import CudaScan, whole_source
+from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import reference_scan
 from tests.fakes.cuda import host, ptx
 from tests.support.paths import TESTS as HERE
 
-TEXT = whole_source("scrypt.cu")
+TEXT = kernels.whole_source("scrypt.cu")
 THREADS = 4
 VARIANTS = range(len(scrypt_cuda.GAPS_AND_WIDE))
 DEVICE = Device("cuda", 0, "stand-in", pci_bus_id="00000000:3b:00.0", driver="580.95.05", runtime="CUDA 13.0")
@@ -151,6 +151,7 @@ def test_every_architecture_compiles(arch: int) -> None:
     assert registers <= 128
 
 
+@pytest.mark.recorded_nvrtc
 def test_ptx_agrees_with_the_reference() -> None:
     """One hash through what NVIDIA's front end made, inline assembly included: some two million instructions."""
     defines = {"SCRYPT_GAP": 2, "SCRYPT_WIDE": 1, "SCRYPT_THREADS": 1}

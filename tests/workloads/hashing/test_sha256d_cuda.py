@@ -16,16 +16,16 @@ from bench import workloads
 from bench.model import BenchError, Device
 from bench.workloads import Request
 from bench.workloads.hashing import cuda as cuda_scan
-from bench.workloads.hashing import sha256d_cuda
+from bench.workloads.hashing import kernels, sha256d_cuda
 from bench.workloads.hashing import shares as proof
-from bench.workloads.hashing.cuda import CudaScan, whole_source
+from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import ScanJob, reference_scan, with_nonce
 from bench.workloads.hashing.sha256d import ALGORITHM
 from tests.fakes.cuda import host
 from tests.support.paths import TESTS as HERE
 
-TEXT = whole_source("sha256d.cu")
+TEXT = kernels.whole_source("sha256d.cu")
 THREADS = 32
 VARIANTS = sha256d_cuda.VARIANTS
 DEVICE = Device("cuda", 0, "stand-in", pci_bus_id="00000000:3b:00.0", driver="580.95.05", runtime="CUDA 13.0")
@@ -432,7 +432,7 @@ def test_without_nvrtc_the_extra_is_named(cupy: ModuleType) -> None:
 
 
 def test_a_syntax_error_in_the_kernel_is_one_sentence(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_scan, "whole_source", lambda name: TEXT.replace("word != end", "word =! end +"))
+    monkeypatch.setattr(kernels, "whole_source", lambda name: TEXT.replace("word != end", "word =! end +"))
     with pytest.raises(BenchError, match=r"NVRTC does not compile sha256d.cu: .*error"):
         engine()
 
