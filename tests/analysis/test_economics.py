@@ -103,7 +103,7 @@ def test_a_break_even_put_back_leaves_nothing(
     if abs(below) < 1e-6:
         return
     field, result = INPUT_OF[name]
-    at = economics.with_(i, **{field: value})
+    at = replace(i, **{field: value})
     size = abs(above) + abs(economics.ai_net(at)) + abs(economics.mining_net(at)) + 1.0
     assert abs(result(at)) < 1e-8 * size
 
@@ -113,16 +113,12 @@ def test_which_way_each_break_even_points() -> None:
     for name, sign in (("rent", 1), ("utilisation", 1), ("hashprice", -1)):
         value = economics.break_even(name, CARD)
         assert value is not None
-        more = economics.with_(CARD, **{name: value * 1.01})
+        more = replace(CARD, **{name: value * 1.01})
         assert math.copysign(1, economics.advantage(more)) == sign, name
     for name, net in (("mining_power", economics.mining_net), ("ai_power", economics.ai_net)):
         value = economics.break_even(name, CARD)
         assert value is not None
-        assert (
-            net(economics.with_(CARD, electricity=value * 1.01))
-            < 0
-            < net(economics.with_(CARD, electricity=value * 0.99))
-        )
+        assert net(replace(CARD, electricity=value * 1.01)) < 0 < net(replace(CARD, electricity=value * 0.99))
 
 
 def test_there_may_be_no_break_even() -> None:
@@ -326,7 +322,7 @@ def test_the_wall_has_the_hosts_share_unless_the_watts_are_the_walls() -> None:
 
 def test_the_walls_bounds_take_the_hosts_and_the_supplys_worst_and_best() -> None:
     (card,) = economics.cards(storage.to_frame(factory.run(H100)))
-    found = economics._wall_kw(card.mine_w, card, PRICES)  # type: ignore[arg-type]
+    found = economics.wall_kw(card.mine_w, card, PRICES)  # type: ignore[arg-type]
     assert found.low == pytest.approx((card.mine_w.low + 60) / 0.96 / 1000)  # type: ignore[union-attr,operator]
     assert found.high == pytest.approx((card.mine_w.high + 200) / 0.92 / 1000)  # type: ignore[union-attr,operator]
 

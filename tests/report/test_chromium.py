@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -254,7 +255,7 @@ def shown_figures(browser: Chromium) -> dict[str, tuple[str, float | None]]:
 
 def expected_figures(inputs: economics.Inputs, prices: economics.Prices) -> dict[str, tuple[str, float | None]]:
     """The same by Python's formulas alone."""
-    asic = economics.with_(
+    asic = replace(
         inputs,
         hash_th_per_s=prices.asic.hash_th_per_s,
         mine_kw=prices.asic.hash_th_per_s * prices.asic.j_per_th / 1000,
@@ -334,7 +335,7 @@ def test_after_a_slider_moves_the_figures_are_pythons(priced, starts, moved):
     before = shown_figures(priced)
     stood = {field: slide(priced, field, value) for field, value in moved.items()}
     assert stood == pytest.approx(moved)
-    agree(priced, economics.with_(starts[0].inputs, **stood))
+    agree(priced, replace(starts[0].inputs, **stood))
     assert shown_figures(priced) != before
     assert priced.messages == []
 
@@ -342,7 +343,7 @@ def test_after_a_slider_moves_the_figures_are_pythons(priced, starts, moved):
 def test_a_wrong_formula_would_be_noticed(priced, starts):
     slide(priced, "electricity", 0.2)
     with pytest.raises(AssertionError):
-        agree(priced, economics.with_(starts[0].inputs, electricity=0.2001))
+        agree(priced, replace(starts[0].inputs, electricity=0.2001))
 
 
 def test_a_slider_obeys_the_keyboard_and_its_number_follows(priced, starts):
@@ -351,9 +352,9 @@ def test_a_slider_obeys_the_keyboard_and_its_number_follows(priced, starts):
     value = float(priced.js("document.getElementById('money-rent').value"))
     assert value > starts[0].inputs.rent
     assert float(priced.js("document.getElementById('money-rent-number').value")) == value
-    agree(priced, economics.with_(starts[0].inputs, rent=value))
+    agree(priced, replace(starts[0].inputs, rent=value))
     priced.key("Home")
-    agree(priced, economics.with_(starts[0].inputs, rent=0.0))
+    agree(priced, replace(starts[0].inputs, rent=0.0))
     priced.js("document.getElementById('money-reset').click()")
     agree(priced, starts[0].inputs)
 
@@ -363,9 +364,9 @@ def test_a_typed_price_counts_and_an_empty_field_does_not(priced, starts):
         n.dispatchEvent(new Event("input", {{ bubbles: true }})); }})()"""
     priced.js(typed.format(value="0.0875"))
     assert float(priced.js("document.getElementById('money-electricity').value")) == 0.0875
-    agree(priced, economics.with_(starts[0].inputs, electricity=0.0875))
+    agree(priced, replace(starts[0].inputs, electricity=0.0875))
     priced.js(typed.format(value=""))
-    agree(priced, economics.with_(starts[0].inputs, electricity=0.0875))
+    agree(priced, replace(starts[0].inputs, electricity=0.0875))
 
 
 def test_each_card_has_its_own_scenario_and_without_a_rent_it_starts_at_the_break_even(priced, starts):
@@ -383,8 +384,8 @@ def test_the_chart_follows_the_sliders(priced, starts):
     value = slide(priced, "hashprice", 100.0)
     lines = "new Promise(done => setTimeout(() => done(document.getElementById('plot-money').data.map(t => t.y)), 200))"
     mining, ai = priced.js(lines)[:2]
-    inputs = economics.with_(starts[0].inputs, hashprice=value)
+    inputs = replace(starts[0].inputs, hashprice=value)
     for place, price in ((0, 0.0), (60, float(priced.js("document.getElementById('money-electricity').max")))):
-        at = economics.with_(inputs, electricity=price)
+        at = replace(inputs, electricity=price)
         assert mining[place] == pytest.approx(economics.mining_net(at), rel=1e-12)
         assert ai[place] == pytest.approx(economics.ai_net(at), rel=1e-12)
