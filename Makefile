@@ -15,12 +15,12 @@ BIN := $(VENV)/bin
 BITWATT := $(BIN)/bitwatt
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-# The NVIDIA driver tells which CuPy fits: CUDA 13 needs driver 580 or later.
-DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) | grep -oE '\b[0-9]{3}\.[0-9]+' | head -n 1 | cut -d. -f1)
-CUDA_EXTRA := $(if $(DRIVER),$(shell [ $(DRIVER) -ge 580 ] && echo cuda13 || echo cuda12))
+# The CUDA builds of torch and CuPy: cuda12, cuda13, none, or auto: those that fit the driver and the cards.
+CUDA_BUILD ?= auto
+
 # Where there is an NVIDIA driver, a run that found no GPU would measure the wrong thing: it stops and says why.
+DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) | grep -oEm 1 '\b[0-9]{3}\.[0-9]+')
 DEVICE ?= $(if $(DRIVER),cuda,auto)
-comma := ,
 
 .DEFAULT_GOAL := help
 .PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format microbench sass results wheel clean setup setup-dev
@@ -88,12 +88,12 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV_ARGS) $(VENV) || \
 	  { rm -rf $(VENV); echo "could not create a virtual environment: apt install python3-venv" >&2; exit 2; }
 
-$(VENV)/.runtime: pyproject.toml constraints.txt bench/hatch_build.py | $(BIN)/python
+$(VENV)/.runtime: pyproject.toml constraints.txt bench/hatch_build.py bench/install.py | $(BIN)/python
 	@echo "setting up $(VENV): torch and other packages, 1.5 GB (several more with CUDA); this takes some minutes" >&2
-	@$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.$(if $(CUDA_EXTRA),[$(CUDA_EXTRA)])'
+	@$(BIN)/python bench/install.py --build $(CUDA_BUILD) -- $(PIP_ARGS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
 	@echo "setting up $(VENV): packages for the tests" >&2
-	@$(BIN)/python -m pip install -q $(PIP_ARGS) -c constraints.txt -e '.[dev$(if $(CUDA_EXTRA),$(comma)$(CUDA_EXTRA))]'
+	@$(BIN)/python bench/install.py --build $(CUDA_BUILD) --dev -- $(PIP_ARGS)
 	@touch $@
