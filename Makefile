@@ -42,7 +42,7 @@ test: setup-dev ## test everything that takes under ten seconds (no GPU needed)
 test-all: setup-dev ## test everything, as CI does
 	$(PYTEST) $(ARGS)
 
-lint: ruff $(if $(wildcard .clang-format),clang-format) mypy ## ruff, clang-format and mypy: the checks of .pre-commit-config.yaml
+lint: ruff clang-format mypy ## ruff, clang-format and mypy: the checks of .pre-commit-config.yaml
 
 ruff: setup-dev
 	$(BIN)/ruff check .
