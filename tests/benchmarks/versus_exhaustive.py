@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.model import Device
 from bench.workloads.transformer import dtypes, mamf
-from bench.workloads.transformer.mamf import Bench, Point
+from bench.workloads.transformer.mamf import Point, ShapeTimer
 
 CPU = Device("cpu", 0, "cpu")
 TOP = 12
@@ -44,7 +44,7 @@ def held(lock: Path | None) -> Iterator[None]:
         yield
 
 
-def in_turns(bench: Bench, points: list[Point], rounds: int, lock: Path | None) -> dict[Point, float]:
+def in_turns(bench: ShapeTimer, points: list[Point], rounds: int, lock: Path | None) -> dict[Point, float]:
     """Median FLOP/s of each shape; every other round runs backwards, so that a drift falls on all alike."""
     rates: dict[Point, list[float]] = {point: [] for point in points}
     with held(lock):
@@ -54,7 +54,7 @@ def in_turns(bench: Bench, points: list[Point], rounds: int, lock: Path | None) 
     return {point: statistics.median(values) for point, values in rates.items()}
 
 
-def exhaustive(bench: Bench, grid: mamf.Grid, passes: int, lock: Path | None) -> list[Point]:
+def exhaustive(bench: ShapeTimer, grid: mamf.Grid, passes: int, lock: Path | None) -> list[Point]:
     """Every shape, best first."""
     best: dict[Point, float] = {}
     for _ in range(passes):
@@ -74,7 +74,7 @@ def compare(name: str, budget_s: float, passes: int, rounds: int, lock: Path | N
     won = mamf.parse(variant.shape or "")
     timed = len({trial.point for trial in table})
     print(f"{name}: the search took {took:.0f} s, timed {timed} of {len(list(grid.points()))} shapes, found {won}")
-    bench = Bench(CPU, dtypes.lookup(name), grid)
+    bench = ShapeTimer(CPU, dtypes.lookup(name), grid)
     start = time.monotonic()
     ranked = exhaustive(bench, grid, passes, lock)
     took = time.monotonic() - start
@@ -92,7 +92,7 @@ def compare(name: str, budget_s: float, passes: int, rounds: int, lock: Path | N
     return ratio
 
 
-def paired(bench: Bench, won: Point, rival: Point) -> list[float]:
+def paired(bench: ShapeTimer, won: Point, rival: Point) -> list[float]:
     """Ratios of neighbouring turns, the order swapped from pair to pair."""
     ratios = []
     for number in range(PAIRS):

@@ -17,7 +17,7 @@ import torch
 
 from bench.model import Device, Variant
 from bench.workloads import load
-from bench.workloads.transformer import dtypes, torch_device
+from bench.workloads.transformer import dtypes, memory, torch_device
 from bench.workloads.transformer.shapes import Shape
 
 CPU = Device("cpu", 0, "cpu", arch="x86_64")
@@ -35,20 +35,20 @@ def warm(phase: str, dtype: str) -> None:
     torch_device.cache_bytes = cache
     job.verify()
     job.close()
-    torch.mm(*(torch.randn(64, 64).to(dtypes.lookup(dtype).torch) for _ in range(2)))
+    torch.mm(*(torch.randn(64, 64).to(dtypes.lookup(dtype).torch_dtype) for _ in range(2)))
 
 
 def main() -> int:
     phase, shape, dtype, batch, seq = sys.argv[1:]
     warm(phase, dtype)
     gc.collect()
-    torch_device.release(CPU)
-    memory = torch_device.PeakMemory(CPU)
+    memory.release(CPU)
+    peak = memory.PeakMemory(CPU)
     job = load("transformer").build(CPU, Variant("transformer", phase, shape, dtype, int(batch), int(seq)))
     audits = [job.verify()]
     job.launch(3)
     audits.append(job.audit())
-    grown = memory.grown_bytes()
+    grown = peak.grown_bytes()
     if not all(audit.ok for audit in audits):
         raise SystemExit("wrong output")
     json.dump({"announced": job.facts.memory_bytes, "grown": grown}, sys.stdout)

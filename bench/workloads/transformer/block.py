@@ -1,24 +1,30 @@
 """One transformer block in torch, for inference: prefill over fresh sequences, or one decode step on a KV cache.
 
 RMSNorm → QKV → RoPE → grouped-query attention → O → residual → RMSNorm → SwiGLU (or a mixture of experts) → residual,
-as Llama 3 (arXiv:2407.21783) and Mixtral (arXiv:2401.04088) have it. Weights lie [n, k]. Every stage writes into a
-buffer of its own that outlives the run, so that each can be checked afterwards. Attention returns a tensor of its own
-(torch gives it no ``out``); it is served from the allocator's cache again and again. So are norms outside the CPU,
-where torch's fused kernel is one launch against seven.
+as in Llama 3 (arXiv:2407.21783) and Mixtral (arXiv:2401.04088). Weights are stored [n, k]. Every stage writes into a
+buffer of its own that outlives the run, so that each can be checked afterwards. Attention returns a new tensor (torch
+gives it no ``out``), which the allocator serves from its cache each time. So do norms outside the CPU, where torch's
+fused kernel is one launch instead of seven.
 
-Routing to experts takes no turn through the host inside a window: inputs are fixed, so the number of tokens of each
-expert is learnt once in :meth:`Block.prepare`, and the check holds every later run to it.
+Routing to experts needs no host round trip inside a window: inputs are fixed, so :meth:`Block.prepare` counts the
+tokens of each expert once, and the check compares every later run with those counts.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
 from bench.model import Device
-from bench.workloads.transformer import dtypes, flops, freivalds, reference, torch_device
+from bench.workloads.transformer import dtypes, flops, freivalds, reference
 from bench.workloads.transformer.dtypes import Dtype
+from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.shapes import Shape
 
 
@@ -26,15 +32,15 @@ from bench.workloads.transformer.shapes import Shape
 class Weights:
     """A block's parameters. ``gate_up`` and ``down`` are stacked over experts (one for a dense block)."""
 
-    norm1: Any
-    qkv: Any
-    o: Any
-    norm2: Any
-    gate_up: Any
-    down: Any
-    router: Any
+    norm1: Tensor
+    qkv: Tensor
+    o: Tensor
+    norm2: Tensor
+    gate_up: Tensor
+    down: Tensor
+    router: Tensor | None
 
-    def products(self) -> dict[str, Any]:
+    def products(self) -> dict[str, Tensor]:
         """Weight matrices by name, one per expert."""
         named = {"qkv": self.qkv, "o": self.o}
         if self.router is not None:
@@ -61,33 +67,30 @@ def weight_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
     return sizes
 
 
-def make_weights(shape: Shape, dtype: Dtype, place: str, values: torch_device.Values) -> Weights:
+def make_weights(shape: Shape, dtype: Dtype, device: Device, values: Values) -> Weights:
     """Seeded parameters, scaled so that every product gives outputs of unit size."""
-    import torch
-
-    made: dict[str, Any] = {"router": None}
+    filled: dict[str, Any] = {"router": None}
     for name, size in weight_shapes(shape).items():
-        tensor = torch.empty(size, dtype=dtype.torch, device=place)
+        tensor = torch.empty(size, dtype=dtype.torch_dtype, device=device.torch_name)
         if name.startswith("norm"):
-            # Near one, as trained norms are; not all one, or a forgotten weight would go unseen.
-            made[name] = values.fill(tensor, 0.1).add_(1.0)
+            # Near one, as trained norms are, but not exactly: a norm that omits its weight must not pass.
+            filled[name] = values.fill(tensor, 0.1).add_(1.0)
         else:
-            made[name] = values.fill(tensor, size[-1] ** -0.5)
-    return Weights(**made)
+            filled[name] = values.fill(tensor, size[-1] ** -0.5)
+    return Weights(**filled)
 
 
-def rope_tables(shape: Shape, positions: Any, dtype: Dtype) -> tuple[Any, Any]:
+def rope_tables(shape: Shape, positions: Tensor, dtype: Dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines [positions, 1, hd/2] in the block's type, computed in float64 on the CPU."""
-    import torch
-
     half = shape.head_dim // 2
     rates = shape.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = positions.double().cpu()[:, None, None] * rates
-    return tuple(table.to(dtype.torch).to(positions.device) for table in (angles.cos(), angles.sin()))
+    cos, sin = (table.to(dtype.torch_dtype).to(positions.device) for table in (angles.cos(), angles.sin()))
+    return cos, sin
 
 
 def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, tuple[int, ...]]:
-    """Dimensions of every buffer that a block allocates besides its weights, in the block's type."""
+    """Dimensions of every buffer that a block allocates in addition to its weights, in the block's type."""
     rows = batch * (seq if phase == "prefill" else 1)
     routed = rows * shape.top_k
     d = shape.d_model
@@ -95,7 +98,7 @@ def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, t
         "x": (rows, d),
         "h1": (rows, d),
         "qkv": (rows, shape.qkv_width),
-        "turned": (rows, shape.heads + shape.kv_heads, shape.head_dim),
+        "rotated": (rows, shape.heads + shape.kv_heads, shape.head_dim),
         "o": (rows, d),
         "r1": (rows, d),
         "h2": (rows, d),
@@ -119,17 +122,17 @@ def filled_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, phase: str) -
     """Bytes of a block before :meth:`Block.prepare`: its weights, and the buffers that are filled."""
     buffers = buffer_shapes(shape, batch, seq, phase)
     sizes = [*weight_shapes(shape).values(), *(buffers[name] for name in FILLED if name in buffers)]
-    return sum(math.prod(size) for size in sizes) * dtype.bytes
+    return sum(math.prod(size) for size in sizes) * dtype.itemsize
 
 
 def memory_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, phase: str) -> int:
-    """Bytes of one block's weights and buffers, what attention returns included."""
+    """Bytes of one block's weights and buffers, including what attention returns."""
     rows = batch * (seq if phase == "prefill" else 1)
     values = sum(math.prod(size) for size in weight_shapes(shape).values())
     values += sum(math.prod(size) for size in buffer_shapes(shape, batch, seq, phase).values())
     values += rows * shape.attention_width
     values += (rows if phase == "prefill" else 1) * shape.head_dim // (batch if phase == "prefill" else 1)
-    return values * dtype.bytes
+    return values * dtype.itemsize
 
 
 def projection_bytes(shape: Shape) -> int:
@@ -138,30 +141,35 @@ def projection_bytes(shape: Shape) -> int:
     return sum(experts * freivalds.projection_bytes(n, k) for n, k, experts in named)
 
 
-def attend(q: Any, k: Any, v: Any, causal: bool, device: Device) -> Any:
+def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, device: Device) -> Tensor:
     """Attention through torch's best backend: q [b, heads, s, hd], k and v [b, kv, s, hd]."""
-    from torch.nn.functional import scaled_dot_product_attention
-
     group = q.shape[1] // k.shape[1]
     if group > 1 and groups_unfused(device, q.element_size()):
-        # The only fused kernel left knows no groups; without it all scores would be stored. expanded_bytes counts this.
+        # The only fused kernel left does not support groups; an unfused one would store all scores. expanded_bytes
+        # counts the copies.
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         group = 1
-    return scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
+    out: Tensor = scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
+    return out
 
 
 def expanded_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, device: Device) -> int:
     """Bytes of keys and values repeated to all query heads, where :func:`attend` does that; else 0."""
-    if shape.heads == shape.kv_heads or not groups_unfused(device, dtype.bytes):
+    if shape.heads == shape.kv_heads or not groups_unfused(device, dtype.itemsize):
         return 0
-    return 2 * batch * shape.heads * seq * shape.head_dim * dtype.bytes
+    return 2 * batch * shape.heads * seq * shape.head_dim * dtype.itemsize
 
 
 def groups_unfused(device: Device, value_bytes: int) -> bool:
-    """Whether this GPU's only fused attention is the one without groups: for 32-bit values, and before sm_80."""
+    """Whether this GPU's only fused attention kernel lacks groups: for 32-bit values, and before sm_80."""
     if device.kind == "cpu":
         return False
     return value_bytes == 4 or (dtypes.capability(device) or 8.0) < 8.0
+
+
+def experts_used(counts: Sequence[int]) -> int:
+    """Experts with at least one token, given the tokens of each; 1 for a dense block, which has no counts."""
+    return sum(count > 0 for count in counts) if counts else 1
 
 
 class Block:
@@ -170,42 +178,40 @@ class Block:
     Args:
         phase: ``prefill``: ``batch`` sequences of ``seq`` fresh tokens. ``decode``: one new token for each of ``batch``
             sequences, the last of ``seq``; the ``seq`` − 1 before it are in the cache.
-        values: where inputs come from. A cache takes keys and values of unit size, as normed projections give.
+        values: the source of inputs. Cached keys and values have unit size, as projections of normed inputs do.
     """
 
     def __init__(
-        self, device: Device, shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, values: torch_device.Values
+        self, device: Device, shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, values: Values
     ) -> None:
-        import torch
-
         self.device, self.shape, self.dtype, self.phase = device, shape, dtype, phase
         self.batch, self.seq = batch, seq
-        place = device.torch_name
-        self.weights = make_weights(shape, dtype, place, values)
+        self.weights = make_weights(shape, dtype, device, values)
         self.buffers = {
-            name: values.fill(torch.empty(size, dtype=dtype.torch, device=place))
+            name: values.fill(torch.empty(size, dtype=dtype.torch_dtype, device=device.torch_name))
             for name, size in buffer_shapes(shape, batch, seq, phase).items()
             if name in FILLED
         }
-        positions = torch.arange(seq, device=place) if phase == "prefill" else torch.tensor([seq - 1], device=place)
+        positions = torch.arange(0 if phase == "prefill" else seq - 1, seq, device=device.torch_name)
         self.cos, self.sin = rope_tables(shape, positions, dtype)
-        self._norm_scratch = torch.empty(self.buffers["x"].shape[0], 1, device=place)
-        self.attended: Any = None
+        self._norm_scratch = torch.empty(self.buffers["x"].shape[0], 1, device=device.torch_name)
+        self.attended: Tensor
+        """Output of attention [rows, heads · hd], from the last run."""
         self.counts: list[int] = []
-        """Tokens of each expert, learnt by :meth:`prepare`."""
-        self._route: tuple[Any, Any, Any] | None = None
+        """Tokens of each expert, counted by :meth:`prepare`."""
+        self._route: tuple[Tensor, Tensor, Tensor] | None = None
         self._projections: dict[str, freivalds.Projection] = {}
 
     def _set_views(self) -> None:
-        """Lay views on the buffers once: made anew in every run they would cost a small decode step some percent."""
+        """Create views of the buffers once: in every run they would cost a small decode step a few percent."""
         shape, half, b = self.shape, self.shape.head_dim // 2, self.buffers
         heads, kv, width = shape.heads, shape.kv_heads, shape.head_dim
-        turned = b["turned"].view(self.batch, -1, heads + kv, width)
+        rotated = b["rotated"].view(self.batch, -1, heads + kv, width)
         qkv = b["qkv"].view(self.batch, -1, heads + 2 * kv, width)
         source = qkv[:, :, : heads + kv]
-        self._halves = source[..., :half], source[..., half:], turned[..., :half], turned[..., half:]
+        self._halves = source[..., :half], source[..., half:], rotated[..., :half], rotated[..., half:]
         self._qkv = tuple(
-            part.transpose(1, 2) for part in (turned[:, :, :heads], turned[:, :, heads:], qkv[:, :, heads + kv :])
+            part.transpose(1, 2) for part in (rotated[:, :, :heads], rotated[:, :, heads:], qkv[:, :, heads + kv :])
         )
         self._gate, self._up = b["gate_up"].chunk(2, dim=-1)
         if self.phase == "decode":
@@ -213,14 +219,10 @@ class Block:
             self._newest = b["keys"][:, :, -1:], b["values"][:, :, -1:]
 
     def prepare(self) -> None:
-        """Make the buffers that are only written; then run once with a turn through the host, to learn how many
-        tokens each expert gets.
-        """
-        import torch
-
+        """Allocate the buffers that are only written, count the tokens of each expert on the host, and run once."""
         for name, size in buffer_shapes(self.shape, self.batch, self.seq, self.phase).items():
             if name not in FILLED:
-                self.buffers[name] = torch.empty(size, dtype=self.dtype.torch, device=self.device.torch_name)
+                self.buffers[name] = torch.empty(size, dtype=self.dtype.torch_dtype, device=self.device.torch_name)
         self._set_views()
         if self.shape.experts > 1:
             self._until_router()
@@ -230,27 +232,24 @@ class Block:
 
     def experts_used(self) -> int:
         """Experts that at least one token visits; 1 for a dense block."""
-        return sum(count > 0 for count in self.counts) if self.counts else 1
+        return experts_used(self.counts)
 
     # -- the forward pass ---------------------------------------------------------------------------------------------
 
-    def run(self) -> Any:
+    def run(self) -> Tensor:
         """One iteration: the whole block, into its buffers. Returns y [rows, d]."""
-        import torch
-
         b = self.buffers
-        self._until_router() if self.shape.experts > 1 else self._until_norm2()
         if self.shape.experts > 1:
+            self._until_router()
             self._experts()
         else:
+            self._until_norm2()
             torch.mm(b["h2"], self.weights.gate_up[0].t(), out=b["gate_up"])
             self._swiglu()
             torch.mm(b["act"], self.weights.down[0].t(), out=b["down"])
         return torch.add(b["r1"], b["down"], out=b["y"])
 
     def _until_norm2(self) -> None:
-        import torch
-
         b, w = self.buffers, self.weights
         self._norm("x", w.norm1, "h1")
         torch.mm(b["h1"], w.qkv.t(), out=b["qkv"])
@@ -261,14 +260,11 @@ class Block:
         self._norm("r1", w.norm2, "h2")
 
     def _until_router(self) -> None:
-        import torch
-
         self._until_norm2()
-        torch.mm(self.buffers["h2"], self.weights.router.t(), out=self.buffers["logits"])
+        if self.weights.router is not None:
+            torch.mm(self.buffers["h2"], self.weights.router.t(), out=self.buffers["logits"])
 
-    def _norm(self, source: str, weight: Any, target: str) -> None:
-        import torch
-
+    def _norm(self, source: str, weight: Tensor, target: str) -> None:
         x, eps = self.buffers[source], self.shape.norm_eps
         if self.device.kind != "cpu":
             self.buffers[target] = torch.nn.functional.rms_norm(x, (x.shape[1],), weight, eps)
@@ -280,24 +276,22 @@ class Block:
         out.mul_(weight)
 
     def _rope(self) -> None:
-        """Turn queries and keys, which lie side by side, in one go."""
-        import torch
+        """Rotate queries and keys together: they are adjacent in the buffer."""
+        first, second, rotated_first, rotated_second = self._halves
+        torch.mul(first, self.cos, out=rotated_first).addcmul_(second, self.sin, value=-1)
+        torch.mul(second, self.cos, out=rotated_second).addcmul_(first, self.sin)
 
-        first, second, turned_first, turned_second = self._halves
-        torch.mul(first, self.cos, out=turned_first).addcmul_(second, self.sin, value=-1)
-        torch.mul(second, self.cos, out=turned_second).addcmul_(first, self.sin)
-
-    def qkv_views(self) -> tuple[Any, Any, Any]:
-        """Turned queries and keys and plain values, [b, heads, s, hd] each, without a copy."""
+    def qkv_views(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries and keys, and values, as views [b, heads, s, hd]."""
         q, k, v = self._qkv
         return q, k, v
 
-    def _prefill_attention(self) -> Any:
+    def _prefill_attention(self) -> Tensor:
         q, k, v = self.qkv_views()
         return attend(q, k, v, causal=True, device=self.device).transpose(1, 2).reshape(-1, self.shape.attention_width)
 
-    def _decode_attention(self) -> Any:
-        """One query per head on the cache. Heads that share keys become rows of one query: the cache is read once."""
+    def _decode_attention(self) -> Tensor:
+        """One query per head over the cache. Heads that share keys become rows of one query: the cache is read once."""
         _, k, v = self._qkv
         newest_key, newest_value = self._newest
         newest_key.copy_(k)
@@ -306,19 +300,15 @@ class Block:
         return out.reshape(self.batch, self.shape.attention_width)
 
     def _swiglu(self) -> None:
-        import torch
-
         act = self.buffers["act"]
         torch.ops.aten.silu.out(self._gate, out=act)
         act.mul_(self._up)
 
     def _experts(self) -> None:
-        """Sort tokens by expert, multiply each expert's share, and weigh the results back together."""
-        import torch
-
+        """Sort tokens by expert, multiply each expert's tokens, and add up the results by the router's weights."""
         b, top_k = self.buffers, self.shape.top_k
         best, ids = b["logits"].topk(top_k, dim=-1)
-        shares = best.float().softmax(-1).to(self.dtype.torch)
+        shares = best.float().softmax(-1).to(self.dtype.torch_dtype)
         order = ids.flatten().argsort(stable=True)
         self._route = (ids, shares, order)
         torch.index_select(b["h2"], 0, order // top_k, out=b["sent"])
@@ -330,9 +320,7 @@ class Block:
         back.mul_(shares.unsqueeze(-1))
         torch.sum(back, dim=1, out=b["down"])
 
-    def _per_expert(self, source: str, stack: Any, target: str) -> None:
-        import torch
-
+    def _per_expert(self, source: str, stack: Tensor, target: str) -> None:
         first = 0
         for expert, count in enumerate(self.counts):
             if count:
@@ -342,45 +330,47 @@ class Block:
 
     # -- the check ----------------------------------------------------------------------------------------------------
 
-    def check(self, place: str, salt: int = 0) -> dict[str, float]:
-        """Error ÷ tolerance of every stage of the last run, judged in float64 on ``place``; all ≤ 1 when right."""
+    def check(self, device: str, salt: int = 0) -> dict[str, float]:
+        """Error ÷ tolerance of every stage of the last run, in float64 on ``device``; all ≤ 1 when right.
+
+        ``salt`` selects the rows that are sampled.
+        """
         b, w, dtype, eps = self.buffers, self.weights, self.dtype, self.shape.norm_eps
         shape = self.shape
-        found = {
-            "norm1": reference.norm(b["x"], w.norm1, eps, b["h1"], dtype, place, salt),
-            "qkv": self._product("qkv", b["h1"], b["qkv"], place),
-            "rope": self._check_rope(place, salt),
-            "attention": self._check_attention(place, salt),
-            "o": self._product("o", self.attended, b["o"], place),
-            "residual1": reference.total((b["x"], b["o"]), b["r1"], dtype, place, salt),
-            "norm2": reference.norm(b["r1"], w.norm2, eps, b["h2"], dtype, place, salt),
-            "swiglu": reference.swiglu(b["gate_up"], b["act"], dtype, place, salt),
-            "residual2": reference.total((b["r1"], b["down"]), b["y"], dtype, place, salt),
+        errors = {
+            "norm1": reference.norm(b["x"], w.norm1, eps, b["h1"], dtype, device, salt),
+            "qkv": self._product("qkv", b["h1"], b["qkv"], device),
+            "rope": self._check_rope(device, salt),
+            "attention": self._check_attention(device, salt),
+            "o": self._product("o", self.attended, b["o"], device),
+            "residual1": reference.total((b["x"], b["o"]), b["r1"], dtype, device, salt),
+            "norm2": reference.norm(b["r1"], w.norm2, eps, b["h2"], dtype, device, salt),
+            "swiglu": reference.swiglu(b["gate_up"], b["act"], dtype, device, salt),
+            "residual2": reference.total((b["r1"], b["down"]), b["y"], dtype, device, salt),
         }
         if shape.experts == 1:
-            found["gate_up"] = self._product("gate_up.0", b["h2"], b["gate_up"], place)
-            found["down"] = self._product("down.0", b["act"], b["down"], place)
+            errors["gate_up"] = self._product("gate_up.0", b["h2"], b["gate_up"], device)
+            errors["down"] = self._product("down.0", b["act"], b["down"], device)
         else:
-            found |= self._check_experts(place, salt)
-        return found
+            errors |= self._check_experts(device, salt)
+        return errors
 
-    def spoil(self) -> None:
-        """Overwrite what a run writes, so that the next check can only see work done since."""
-        if self.attended is not None:
-            self.attended.fill_(math.nan)
+    def poison(self) -> None:
+        """Overwrite what a run writes, so that the next check sees only later work."""
+        self.attended.fill_(math.nan)
         for name, buffer in self.buffers.items():
             if name in ("keys", "values"):
                 buffer[:, :, -1].fill_(math.nan)
             elif name != "x":
                 buffer.fill_(math.nan)
 
-    def _product(self, name: str, x: Any, out: Any, place: str) -> float:
+    def _product(self, name: str, x: Tensor, out: Tensor, device: str) -> float:
         if name not in self._projections:
             weight = self.weights.products()[name]
-            self._projections[name] = freivalds.project(weight, len(self._projections), place)
+            self._projections[name] = freivalds.project(weight, len(self._projections), device)
         return freivalds.excess(x, out, self._projections[name], self.dtype)
 
-    def _check_rope(self, place: str, salt: int) -> float:
+    def _check_rope(self, device: str, salt: int) -> float:
         shape = self.shape
         heads = shape.heads + shape.kv_heads
         source = self.buffers["qkv"][:, : heads * shape.head_dim].view(-1, heads, shape.head_dim)
@@ -389,32 +379,30 @@ class Block:
             cos, sin = cos.repeat(self.batch, 1, 1), sin.repeat(self.batch, 1, 1)
         else:
             cos, sin = cos.expand(self.batch, -1, -1), sin.expand(self.batch, -1, -1)
-        return reference.rope(source, cos, sin, self.buffers["turned"], self.dtype, place, salt)
+        return reference.rope(source, cos, sin, self.buffers["rotated"], self.dtype, device, salt)
 
-    def _check_attention(self, place: str, salt: int) -> float:
+    def _check_attention(self, device: str, salt: int) -> float:
         q, k, v = self.qkv_views()
         shape, b = self.shape, self.buffers
         out = self.attended.view(self.batch, -1, shape.heads, shape.head_dim).transpose(1, 2)
         if self.phase == "prefill":
-            return reference.attention(q, k, v, out, True, self.dtype, place, salt)
+            return reference.attention(q, k, v, out, True, self.dtype, device, salt)
         written = max(reference.same(b["keys"][:, :, -1:], k), reference.same(b["values"][:, :, -1:], v))
-        return max(written, reference.attention(q, b["keys"], b["values"], out, False, self.dtype, place, salt))
+        return max(written, reference.attention(q, b["keys"], b["values"], out, False, self.dtype, device, salt))
 
-    def _check_experts(self, place: str, salt: int) -> dict[str, float]:
-        import torch
-
+    def _check_experts(self, device: str, salt: int) -> dict[str, float]:
         b, top_k = self.buffers, self.shape.top_k
         if self._route is None:
             return {"routing": math.inf}
         ids, shares, order = self._route
-        routed = reference.routing(b["logits"], ids, shares, top_k, self.dtype, place)
-        wanted = torch.repeat_interleave(
+        routed = reference.routing(b["logits"], ids, shares, top_k, self.dtype, device)
+        expected = torch.repeat_interleave(
             torch.arange(self.shape.experts), torch.tensor(self.counts), output_size=order.numel()
         )
-        found = {
-            "router": self._product("router", b["h2"], b["logits"], place),
-            # Each expert's rows are really its own tokens, and as many as were counted.
-            "routing": max(routed, reference.same(ids.flatten()[order].cpu(), wanted)),
+        errors = {
+            "router": self._product("router", b["h2"], b["logits"], device),
+            # Each expert's rows are its own tokens, as many as were counted.
+            "routing": max(routed, reference.same(ids.flatten()[order].cpu(), expected)),
             "sent": reference.same(b["sent"], b["h2"][order // top_k]),
         }
         first = 0
@@ -422,14 +410,16 @@ class Block:
             rows = slice(first, first + count)
             if count:
                 for name, source, target in (("gate_up", "sent", "gate_up"), ("down", "act", "expert_out")):
-                    excess = self._product(f"{name}.{expert}", b[source][rows], b[target][rows], place)
-                    found[name] = max(found.get(name, 0.0), excess)
+                    excess = self._product(f"{name}.{expert}", b[source][rows], b[target][rows], device)
+                    errors[name] = max(errors.get(name, 0.0), excess)
             first += count
         back = b["expert_out"][order.argsort()].view(-1, top_k, self.shape.d_model)
-        parts = [reference.wide(back[:, i], place) * reference.wide(shares[:, i : i + 1], place) for i in range(top_k)]
-        # Two roundings more than a plain sum of two: of each weighed part and of its share.
-        found["combine"] = reference.total(parts, b["down"], self.dtype, place, salt) / 2
-        return found
+        parts = [
+            reference.wide(back[:, i], device) * reference.wide(shares[:, i : i + 1], device) for i in range(top_k)
+        ]
+        # Two more roundings than a plain sum of two: of each weighted part and of its weight.
+        errors["combine"] = reference.total(parts, b["down"], self.dtype, device, salt) / 2
+        return errors
 
 
 def flops_per_run(shape: Shape, phase: str, batch: int, seq: int) -> int:

@@ -1,4 +1,4 @@
-"""The numeric types: what a device does natively, the flags that are set, and the error that each may make."""
+"""The numeric types: what a device does natively, the flags that are set, and the error that each may have."""
 
 from __future__ import annotations
 
@@ -7,40 +7,33 @@ import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from bench.model import BenchError, Device, Skip
 
 
 @dataclass(frozen=True, slots=True)
 class Dtype:
-    """A type as the command line names it.
+    """A type by its name on the command line.
 
     ``epsilon_in`` and ``epsilon_out`` are root-mean-square relative errors of rounding the inputs inside the product
     and its output. A significand of p bits rounds with an error uniform within half a unit in the last place; over a
-    spread of values its mean square root is about 2^-(p+1).
+    spread of values its root mean square is about 2^-(p+1).
     """
 
     name: str
-    torch_name: str
+    torch_dtype: torch.dtype
     """Type of activations and weights."""
-    bytes: int
-    out_torch_name: str
-    out_bytes: int
+    out_dtype: torch.dtype
+    """Type of products."""
     epsilon_out: float
     epsilon_in: float = 0.0
 
     @property
-    def torch(self) -> Any:
-        import torch
-
-        return getattr(torch, self.torch_name)
-
-    @property
-    def out_torch(self) -> Any:
-        import torch
-
-        return getattr(torch, self.out_torch_name)
+    def itemsize(self) -> int:
+        """Bytes of an activation or weight."""
+        return self.torch_dtype.itemsize
 
     def epsilon_sum(self, k: int) -> float:
         """Relative error of summing k products in 32-bit floating point: roundings add up as a random walk."""
@@ -53,15 +46,15 @@ class Dtype:
 
 
 DTYPES: dict[str, Dtype] = {
-    "fp32": Dtype("fp32", "float32", 4, "float32", 4, 2.0**-25),
+    "fp32": Dtype("fp32", torch.float32, torch.float32, 2.0**-25),
     # Both inputs keep 11 bits; hardware may truncate them, which costs a bit more than rounding.
-    "tf32": Dtype("tf32", "float32", 4, "float32", 4, 2.0**-25, 2.0**-10),
-    "fp16": Dtype("fp16", "float16", 2, "float16", 2, 2.0**-12),
-    "bf16": Dtype("bf16", "bfloat16", 2, "bfloat16", 2, 2.0**-9),
-    # The inputs are float8 to begin with: only the bf16 output is rounded.
-    "fp8": Dtype("fp8", "float8_e4m3fn", 1, "bfloat16", 2, 2.0**-9),
+    "tf32": Dtype("tf32", torch.float32, torch.float32, 2.0**-25, 2.0**-10),
+    "fp16": Dtype("fp16", torch.float16, torch.float16, 2.0**-12),
+    "bf16": Dtype("bf16", torch.bfloat16, torch.bfloat16, 2.0**-9),
+    # The inputs are float8 already: only the bf16 output is rounded.
+    "fp8": Dtype("fp8", torch.float8_e4m3fn, torch.bfloat16, 2.0**-9),
     # Sums of int8 products are exact in int32 up to k = 133,144.
-    "int8": Dtype("int8", "int8", 1, "int32", 4, 0.0),
+    "int8": Dtype("int8", torch.int8, torch.int32, 0.0),
 }
 
 
@@ -69,7 +62,7 @@ def lookup(name: str | None) -> Dtype:
     """A type by name.
 
     Raises:
-        BenchError: there is none of this name.
+        BenchError: no type has this name.
     """
     if name is None or name not in DTYPES:
         raise BenchError(f"there is no type named {name!r}", f"choose from {', '.join(DTYPES)}")
@@ -85,7 +78,7 @@ CPU_FLAGS: dict[str, frozenset[str]] = {
 """Instruction sets that multiply in the type, as /proc/cpuinfo names them (x86, then Arm)."""
 
 CUDA_SINCE: dict[str, float] = {"fp32": 0, "tf32": 8.0, "fp16": 7.0, "bf16": 8.0, "fp8": 8.9, "int8": 7.5}
-"""First compute capability whose matrix units do the type (CUDA C++ Programming Guide, arithmetic throughput)."""
+"""First compute capability whose matrix units multiply the type (CUDA C++ Programming Guide, arithmetic throughput)."""
 
 ROCM_NATIVE: dict[str, tuple[str, ...]] = {
     "fp16": ("gfx908", "gfx90a", "gfx94", "gfx95", "gfx11", "gfx12"),
@@ -94,24 +87,24 @@ ROCM_NATIVE: dict[str, tuple[str, ...]] = {
     "int8": ("gfx908", "gfx90a", "gfx94", "gfx95", "gfx11", "gfx12"),
     "fp8": ("gfx95", "gfx12"),
 }
-"""Architectures with matrix instructions for the type (AMD's ISA guides). MI300 (gfx94) knows only the other e4m3."""
+"""Architectures with matrix instructions for the type (AMD's ISA guides). MI300 (gfx94) has e4m3fnuz only."""
 
 
 @functools.cache
 def cpu_flags() -> frozenset[str]:
-    """Instruction sets of this machine's CPU; empty where the system does not list them."""
+    """Instruction sets of this machine's CPU; empty where the system lists none."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return frozenset({"asimdhp", "asimddp"}) if platform.machine() == "arm64" else frozenset()
-    found = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
-    return frozenset(found[1].split()) if found else frozenset()
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
+    return frozenset(match[1].split()) if match else frozenset()
 
 
 def capability(device: Device) -> float | None:
-    """Compute capability of an NVIDIA card as a number (``sm_90`` is 9.0), None where it is not known."""
-    found = re.fullmatch(r"sm_(\d+)(\d)[a-z]?", device.arch or "")
-    return float(f"{found[1]}.{found[2]}") if found else None
+    """Compute capability of an NVIDIA card as a number (``sm_90`` is 9.0), None where it is unknown."""
+    match = re.fullmatch(r"sm_(\d+)(\d)[a-z]?", device.arch or "")
+    return float(f"{match[1]}.{match[2]}") if match else None
 
 
 def native(device: Device, dtype: Dtype) -> bool:
@@ -129,10 +122,10 @@ def native(device: Device, dtype: Dtype) -> bool:
 
 
 def require(device: Device, dtype: Dtype) -> bool:
-    """``native``, once it is sure that the device can run the type at all.
+    """Refuse a type that the device cannot run as such; otherwise return :func:`native`.
 
     Raises:
-        Skip: TF32, fp8 or int8 where the device lacks them: run anyway, they would be fp32 or crawl under their name.
+        Skip: TF32, fp8 or int8 where the device lacks them: torch would run fp32 or a slow emulation in their name.
     """
     is_native = native(device, dtype)
     if is_native or dtype.name in ("fp16", "bf16"):
@@ -144,19 +137,17 @@ def require(device: Device, dtype: Dtype) -> bool:
 
 
 def set_flags(dtype: Dtype) -> str:
-    """Set torch's global precision flags for the type and say what was set. Cheap: called before every launch.
+    """Set torch's global precision flags for the type and describe them. Cheap: called before every launch.
 
-    Sums keep 32 bits for every floating type; TF32 is used when it is asked for by name and at no other time.
+    Every floating type sums in 32 bits. TF32 is used only where the type is ``tf32``.
     """
-    import torch
-
     matmul = torch.backends.cuda.matmul
     fp32 = "tf32" if dtype.name == "tf32" else "ieee"
     if matmul.fp32_precision != fp32:
         matmul.fp32_precision = fp32
-    onednn: Any = torch.backends.mkldnn
-    if onednn.matmul.fp32_precision != "ieee":
-        onednn.matmul.fp32_precision = "ieee"
+    onednn = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    if onednn.fp32_precision != "ieee":
+        onednn.fp32_precision = "ieee"
     matmul.allow_bf16_reduced_precision_reduction = False
     matmul.allow_fp16_reduced_precision_reduction = False
     matmul.allow_fp16_accumulation = False
@@ -168,13 +159,14 @@ def set_flags(dtype: Dtype) -> str:
 
 
 def require_product(device: Device, dtype: Dtype, m: int, n: int, k: int) -> None:
-    """See that torch multiplies these sizes in a one-byte type: on CUDA ``_int_mm`` wants more than 16 rows and n and
-    k in eights, ``_scaled_mm`` n and k in sixteens.
+    """Refuse sizes that torch cannot multiply in a one-byte type.
+
+    On CUDA ``_int_mm`` needs more than 16 rows, and n and k in multiples of 8; ``_scaled_mm`` needs multiples of 16.
 
     Raises:
-        Skip: it does not.
+        Skip: torch refuses these sizes.
     """
-    if device.kind not in ("cuda", "rocm") or dtype.bytes != 1:
+    if not device.is_cuda_like or dtype.itemsize != 1:
         return
     step = 8 if dtype.name == "int8" else 16
     if (dtype.name == "int8" and m <= 16) or n % step or k % step:

@@ -1,7 +1,7 @@
 """How much work a phase is: floating-point operations and the least bytes that must cross memory.
 
-A product of [m, k] with [k, n] counts 2·m·n·k. Norms, RoPE, softmax and activations count nothing, as is usual for
-MFU (PaLM, arXiv:2204.02311, appendix B). Causal attention counts the pairs that a token may see and no others.
+A product of [m, k] with [k, n] counts 2·m·n·k. Norms, RoPE, softmax and activations count zero, as is usual for
+MFU (PaLM, arXiv:2204.02311, appendix B). Causal attention counts only the pairs that the mask admits.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def product_flops(product: Product, tokens: int) -> int:
 
 
 def lm_slice_rows(shape: Shape) -> int:
-    """Vocabulary rows that stand for one block's share (1/layers) of the LM head, rounded up to a multiple of 64.
+    """Vocabulary rows that represent one block's share (1/layers) of the LM head, rounded up to a multiple of 64.
 
-    Rounding keeps rows aligned for tensor cores. It adds at most 0.1% to the set's FLOPs at published shapes, and what
-    is added is run and counted.
+    Rounding keeps rows aligned for tensor cores. It adds at most 0.1% to the set's FLOPs at published shapes, which is
+    run and counted too.
     """
     rows = -(-shape.vocab // shape.layers)
     return min(shape.vocab, -(-rows // LM_ROWS_MULTIPLE) * LM_ROWS_MULTIPLE)
@@ -50,7 +50,7 @@ def attention_flops(shape: Shape, batch: int, pairs: int) -> int:
 
 
 def causal_pairs(seq: int) -> int:
-    """(query, key) pairs that a causal mask lets through: a token sees itself and what came before."""
+    """(query, key) pairs that a causal mask admits: a token sees itself and those before it."""
     return seq * (seq + 1) // 2
 
 
@@ -60,17 +60,17 @@ def prefill_flops(shape: Shape, batch: int, seq: int) -> int:
 
 
 def decode_flops(shape: Shape, batch: int, seq: int) -> int:
-    """One block, one new token for each sequence, the last of ``seq``: it sees all ``seq`` tokens, itself included."""
+    """One block, one new token for each sequence, the last of ``seq``: it attends to all ``seq``, including itself."""
     return linear_flops(shape, batch) + attention_flops(shape, batch, seq)
 
 
 def train_flops(shape: Shape, batch: int, seq: int) -> int:
-    """Forward and backward without recomputation: each product twice more, for both of its gradients."""
+    """Forward and backward without recomputation: each product again for each of its two gradients."""
     return 3 * prefill_flops(shape, batch, seq)
 
 
 def block_weights(shape: Shape, experts_used: int | None = None) -> int:
-    """Weights of a block's products, router and norms; with ``experts_used``, of only so many experts."""
+    """Weights of a block's products, router and norms, counting ``experts_used`` experts (default: all)."""
     used = shape.experts if experts_used is None else experts_used
     total = sum((used if p.experts > 1 else 1) * p.n * p.k for p in shape.products() if p.name != "lm_head")
     router = shape.experts * shape.d_model if shape.experts > 1 else 0

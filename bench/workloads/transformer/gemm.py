@@ -1,15 +1,15 @@
 """Phase ``gemm``: the matrix products of a transformer, bare.
 
-The headline set weighs the products as the model does: QKV, O, gate-up and down once, and the LM head, which comes
-once in ``layers`` blocks, with 1/layers of its FLOPs. One iteration runs the block's products and one slice of
+The headline set weights the products as the model does: QKV, O, gate-up and down once, and the LM head, which occurs
+once per ``layers`` blocks, with 1/layers of its FLOPs. One iteration runs the block's products and one slice of
 vocabulary/layers rows of the LM head, each time the next slice, so that every row of the vocabulary is read in turn.
-The other honest way, ``layers`` blocks and then the whole head, makes an iteration ``layers`` times as long: 14 s for
-70B on a slow card, where an iteration must stay under half a second. The slice is at least 1,600 rows wide at published
+The alternative, ``layers`` blocks and then the whole head, makes an iteration ``layers`` times as long: 14 s for 70B on
+a slow card, where an iteration must stay under half a second. The slice is at least 1,600 rows wide at published
 shapes, enough to be as efficient as the head's full width; ``product="lm_head"`` measures that full width.
 
-Inputs are seeded and scaled so that outputs have unit size. Weights lie [n, k], as models store them. Where the set is
-smaller than twice the last-level cache it is kept in several copies that take turns, so that weights come from memory.
-In a mixture of experts each expert multiplies its even share of the tokens.
+Inputs are seeded and scaled so that outputs have unit size. Weights are stored [n, k], as in models. A set smaller than
+twice the last-level cache is kept in several copies that run in turn, so that weights come from memory. In a mixture of
+experts each expert multiplies an equal share of the tokens.
 """
 
 from __future__ import annotations
@@ -17,40 +17,36 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
-from bench.model import Audit, BenchError, Device, Facts, Variant
-from bench.workloads.transformer import dtypes, flops, freivalds, peaks, shapes, torch_device
+import torch
+from torch import Tensor
+
+from bench.model import BenchError, Device, Variant
+from bench.workloads.transformer import dtypes, flops, freivalds, graphs, memory, shapes, torch_device
 from bench.workloads.transformer.dtypes import Dtype
+from bench.workloads.transformer.inputs import Values
+from bench.workloads.transformer.job import SEED, RotatingJob, copies_for, poison, seed_of
 from bench.workloads.transformer.shapes import Product, Shape
 
-SEED = 20260
-MAX_COPIES = 64
 GRAPH_FLOPS = 2e12
-"""On CUDA an iteration below this is replayed from a graph: its few products take under a few milliseconds, of which
-launching them one by one from Python would be a part that the rate must not hold."""
-
-
-def seed_of(variant: Variant) -> int:
-    """Seed of a variant's inputs."""
-    return SEED + int(variant.options.get("seed", 0))
+"""On CUDA a smaller iteration is replayed from a graph: its products take a few milliseconds at most, and launching
+them one by one from Python would take a visible part of that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One product in place: ``out`` [m, n] = ``x`` [m, k] · ``weight`` [n, k] transposed."""
+    """One product and its buffers: ``out`` [m, n] = ``x`` [m, k] · ``weight`` [n, k] transposed."""
 
     name: str
-    x: Any
-    weight: Any
-    weight_t: Any
-    out: Any
+    x: Tensor
+    weight: Tensor
+    weight_t: Tensor
+    out: Tensor
 
 
-def multiply(dtype: Dtype, device: Device) -> Callable[[Call], Any]:
+def multiply(dtype: Dtype, device: Device) -> Callable[[Call], Tensor]:
     """The torch call that multiplies in ``dtype`` and writes into the call's ``out``."""
-    import torch
-
     if dtype.name == "int8":
         return lambda call: torch._int_mm(call.x, call.weight_t, out=call.out)
     if dtype.name == "fp8":
@@ -69,7 +65,7 @@ def multiply(dtype: Dtype, device: Device) -> Callable[[Call], Any]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a gemm job allocates, known before it does. Sizes in bytes."""
+    """What a gemm job will allocate. Sizes in bytes."""
 
     products: tuple[tuple[Product, int], ...]
     """Each product with the rows that one of its experts sees; the LM head with the rows of its slice as ``n``."""
@@ -86,7 +82,7 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_b
     """Plan the buffers of a variant.
 
     Raises:
-        BenchError: the tokens do not spread over the experts, or there is no such product.
+        BenchError: the tokens do not divide among the experts, or there is no such product.
     """
     if product is not None and product not in shapes.PRODUCTS:
         raise BenchError(f"there is no product named {product!r}", f"choose from {', '.join(shapes.PRODUCTS)}")
@@ -113,38 +109,44 @@ def layout_of(
 ) -> Layout:
     """Plan the buffers of any set of (product, rows of one expert).
 
-    With ``lm_vocab`` the last product is one of ``lm_slices`` slices of an LM head of so many rows.
+    With ``lm_vocab`` the last product is one of ``lm_slices`` slices of an LM head of ``lm_vocab`` rows.
     """
     weights = outputs = inputs = lm_weights = 0
     for each, rows in products:
-        inputs += each.experts * rows * each.k * dtype.bytes
-        outputs += each.experts * rows * each.n * dtype.out_bytes
+        inputs += each.experts * rows * each.k * dtype.itemsize
+        outputs += each.experts * rows * each.n * dtype.out_dtype.itemsize
         if each.name == "lm_head" and lm_vocab:
-            lm_weights = lm_vocab * each.k * dtype.bytes
+            lm_weights = lm_vocab * each.k * dtype.itemsize
         else:
-            weights += each.experts * each.n * each.k * dtype.bytes
-    copies = min(MAX_COPIES, max(1, math.ceil(2 * cache_bytes / (weights + inputs + outputs))))
+            weights += each.experts * each.n * each.k * dtype.itemsize
+    copies = copies_for(weights + inputs + outputs, cache_bytes)
     projections = sum(
         (1 if lm_vocab and e.name == "lm_head" else copies) * e.experts * freivalds.projection_bytes(e.n, e.k)
         for e, _ in products
     )
-    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k, dtype.bytes) for e, rows in products)
+    scratch = max(freivalds.workspace_bytes(rows, e.n, e.k, dtype.itemsize) for e, rows in products)
     return Layout(
         products,
         lm_vocab,
         copies,
         lm_slices,
-        # Outputs come once all else is filled and the pool of values is gone.
+        # Outputs are allocated after everything else is filled and the pool of values is freed.
         memory_bytes=copies * (weights + inputs)
         + lm_weights
-        + max(copies * outputs + projections + scratch, torch_device.Values.pool_bytes(dtype.bytes)),
-        bytes_per_iteration=inputs + outputs + sum(e.experts * e.n * e.k * dtype.bytes for e, _ in products),
+        + max(copies * outputs + projections + scratch, Values.pool_bytes(dtype.itemsize)),
+        bytes_per_iteration=inputs + outputs + sum(e.experts * e.n * e.k * dtype.itemsize for e, _ in products),
         flops_per_iteration=sum(2 * e.experts * rows * e.n * e.k for e, rows in products),
     )
 
 
-class GemmJob:
-    """A set of products that take turns over their copies. See :class:`bench.model.Job`."""
+class GemmJob(RotatingJob):
+    """A set of products that rotates over its copies.
+
+    Args:
+        native: whether the device multiplies the type natively.
+        tokens_per_iteration: tokens of the whole model that an iteration stands for.
+        note: appended to the options of the job's facts.
+    """
 
     def __init__(
         self,
@@ -155,58 +157,44 @@ class GemmJob:
         tokens_per_iteration: float | None = None,
         note: str = "",
     ) -> None:
-        self._memory = torch_device.PeakMemory(device)
-        self._device = device
-        self._dtype = dtypes.lookup(variant.dtype)
+        super().__init__(device, variant, native)
         self._plan = plan
-        self._place = device.torch_name
-        self._check_place = torch_device.check_place(device)
         self._multiply = multiply(self._dtype, device)
-        self._turns = self._allocate(str(variant.options.get("inputs", "normal")), seed_of(variant))
-        self._next = 0
-        self._launched = 0
         self._projections: dict[int, freivalds.Projection] = {}
-        self._replays = self._capture()
-        self.facts = self._facts(variant, native, tokens_per_iteration, note)
-
-    def _facts(self, variant: Variant, native: bool, tokens_per_iteration: float | None, note: str) -> Facts:
-        import torch
-
-        peak = peaks.lookup(self._device, self._dtype.name)
-        return Facts(
-            implementation=f"torch-{torch.__version__}{'-graph' if self._replays else ''}",
-            work_unit="FLOP",
-            work_per_iteration=float(self._plan.flops_per_iteration),
-            tokens_per_iteration=tokens_per_iteration,
-            bytes_per_iteration=float(self._plan.bytes_per_iteration),
-            peak_work_per_s=peak.flops_per_s,
-            peak_bytes_per_s=peak.bytes_per_s,
-            peak_source=peak.source,
-            native=native,
-            precision=dtypes.set_flags(self._dtype),
-            memory_bytes=self._plan.memory_bytes + torch_device.library_bytes(self._device),
-            options=torch_device.settings(self._device, variant.options.get("inputs", "normal")) + note,
+        self._turns = self._allocate(seed_of(variant))
+        self._poison()
+        self._runs = [self._run_of(calls) for calls in self._turns]
+        captured = device.is_cuda_like and plan.flops_per_iteration < GRAPH_FLOPS
+        if captured:
+            self._runs = [graphs.capture(device, run) for run in self._runs]
+            self._poison()
+        self.facts = self._describe(
+            "-graph" if captured else "",
+            plan.flops_per_iteration,
+            plan.bytes_per_iteration,
+            tokens_per_iteration,
+            plan.memory_bytes + memory.library_bytes(device),
+            note,
         )
 
-    def _fill(self, inputs: str, seed: int) -> tuple[list[list[tuple[str, Any, Any, int]]], Any]:
+    def _fill(self, seed: int) -> tuple[list[list[tuple[str, Tensor, Tensor, int]]], Tensor | None]:
         """Name, activations, weight and width of each product, by copy; and the LM head, if it is run in slices.
 
-        The pool of values, as large as a small job, is gone on return: outputs are made after that.
+        The pool of values, as large as a small job, is freed on return: outputs are allocated after that.
         """
-        import torch
+        values = Values(self._device, self._inputs, seed)
 
-        values = torch_device.Values(self._device, inputs, seed)
-
-        def filled(rows: int, columns: int, scale: float) -> Any:
-            empty = torch.empty(rows, columns, dtype=self._dtype.torch, device=self._place)
+        def filled(rows: int, columns: int, scale: float) -> Tensor:
+            empty = torch.empty(rows, columns, dtype=self._dtype.torch_dtype, device=self._device.torch_name)
             return values.fill(empty, scale)
 
-        # One-byte values keep their full size, as a model's scales see to: k^-0.5 would leave e4m3 its subnormals
-        # alone, a third of the distinct values and so fewer toggling bits. Other weights give outputs of unit size.
+        # One-byte weights keep unit size, as a model's scales would ensure: scaled by k^-0.5, e4m3 would hold only
+        # subnormals, a third of the distinct values, so fewer bits would toggle. Other weights give outputs of unit
+        # size.
         def weight_scale(k: int) -> float:
-            return 1.0 if self._dtype.bytes == 1 else k**-0.5
+            return 1.0 if self._dtype.itemsize == 1 else k**-0.5
 
-        head: Any = None
+        head: Tensor | None = None
         if self._plan.lm_vocab:
             width = self._plan.products[-1][0].k
             head = filled(self._plan.lm_vocab, width, weight_scale(width))
@@ -216,20 +204,18 @@ class GemmJob:
             for product, rows in self._plan.products:
                 for _ in range(product.experts):
                     x = filled(rows, product.k, 1.0)
-                    sliced = product.name == "lm_head" and head is not None
+                    sliced = head is not None and product.name == "lm_head"
                     weight = head if sliced else filled(product.n, product.k, weight_scale(product.k))
-                    products.append((product.name, x, weight, product.n))
+                    products.append((product.name, x, cast(Tensor, weight), product.n))
             copies.append(products)
         return copies, head
 
-    def _allocate(self, inputs: str, seed: int) -> list[list[Call]]:
+    def _allocate(self, seed: int) -> list[list[Call]]:
         """Fill every buffer; one list of calls per turn, each turn on other memory where there are copies."""
-        import torch
+        filled, head = self._fill(seed)
 
-        filled, head = self._fill(inputs, seed)
-
-        def empty(rows: int, columns: int) -> Any:
-            return torch.empty(rows, columns, dtype=self._dtype.out_torch, device=self._place)
+        def empty(rows: int, columns: int) -> Tensor:
+            return torch.empty(rows, columns, dtype=self._dtype.out_dtype, device=self._device.torch_name)
 
         copies = [[Call(name, x, w, w.t(), empty(len(x), n)) for name, x, w, n in products] for products in filled]
         turns = []
@@ -243,94 +229,46 @@ class GemmJob:
                 part = head[first : first + width]
                 calls[-1] = Call(last.name, last.x, part, part.t(), last.out)
             turns.append(calls)
-        self._spoil(copies)
         return turns
 
-    def _spoil(self, turns: list[list[Call]]) -> None:
-        """Overwrite all outputs, so that what a check reads can only come from work done since."""
-        for calls in turns:
+    def _run_of(self, calls: list[Call]) -> Callable[[], None]:
+        multiply = self._multiply
+
+        def run() -> None:
             for call in calls:
-                call.out.fill_(-(2**31) if self._dtype.name == "int8" else float("nan"))
+                multiply(call)
 
-    def _capture(self) -> list[Callable[[], Any]]:
-        """Each turn as a CUDA graph where an iteration is small; empty elsewhere."""
-        if self._device.kind not in ("cuda", "rocm") or self._plan.flops_per_iteration >= GRAPH_FLOPS:
-            return []
-        dtypes.set_flags(self._dtype)
+        return run
 
-        def turn_of(calls: list[Call]) -> Callable[[], None]:
-            def run() -> None:
-                for call in calls:
-                    self._multiply(call)
+    def _poison(self) -> None:
+        for calls in self._turns[: self._plan.copies]:
+            for call in calls:
+                poison(call.out)
 
-            return run
-
-        replays = [torch_device.capture(self._device, turn_of(calls)) for calls in self._turns]
-        self._spoil(self._turns[: self._plan.copies])
-        return replays
-
-    def launch(self, iterations: int) -> None:
-        dtypes.set_flags(self._dtype)
-        turns, run, turn, replays = self._turns, self._multiply, self._next, self._replays
-        count = len(turns)
-        for _ in range(iterations):
-            if replays:
-                replays[turn]()
-            else:
-                for call in turns[turn]:
-                    run(call)
-            turn += 1
-            if turn == count:
-                turn = 0
-        self._next = turn
-        self._launched += iterations
-
-    def sync(self) -> None:
-        torch_device.synchronize(self._device)
-
-    def verify(self) -> Audit:
-        """Run one iteration and check each of its products."""
-        self.audit()
-        self.launch(1)
-        self.sync()
-        return self.audit()
-
-    def audit(self) -> Audit:
-        """Check every product of the last iteration launched, then spoil all outputs for the next window."""
-        if self._launched == 0:
-            return Audit(True)
-        calls = self._turns[self._next - 1]
-        reasons = []
+    def _check(self, turn: int) -> dict[str, float]:
+        """Freivalds' check of every product of a turn; the worst of each name."""
         worst: dict[str, float] = {}
-        for index, call in enumerate(calls):
-            with torch_device.exact_heap(self._device):
-                excess = freivalds.excess(call.x, call.out, self._projection(call, index), self._dtype)
+        for index, call in enumerate(self._turns[turn]):
+            excess = freivalds.excess(call.x, call.out, self._projection(call, index), self._dtype)
             worst[f"freivalds_{call.name}"] = max(worst.get(f"freivalds_{call.name}", 0.0), excess)
-        for name, excess in worst.items():
-            if not excess <= 1.0:
-                product = name.removeprefix("freivalds_")
-                reasons.append(f"product {product} is wrong: Freivalds residual {excess:.3g} × tolerance")
-        self._launched = 0
-        self._spoil(self._turns[: self._plan.copies])
-        return Audit(not reasons, tuple(reasons), details=worst)
+        return worst
+
+    def _reason(self, name: str, error: float) -> str:
+        product = name.removeprefix("freivalds_")
+        return f"product {product} is wrong: Freivalds residual {error:.3g} × tolerance"
 
     def _projection(self, call: Call, index: int) -> freivalds.Projection:
         # A slice of the LM head is projected anew each time: keeping all would cost as much as a block.
         if call.name == "lm_head" and self._plan.lm_slices > 1:
-            return freivalds.project(call.weight, SEED + index, self._check_place)
+            return freivalds.project(call.weight, SEED + index, self._check_device)
         key = id(call.weight)
         if key not in self._projections:
-            self._projections[key] = freivalds.project(call.weight, SEED + index, self._check_place)
+            self._projections[key] = freivalds.project(call.weight, SEED + index, self._check_device)
         return self._projections[key]
 
-    def peak_memory_bytes(self) -> int | None:
-        return self._memory.grown_bytes()
-
-    def close(self) -> None:
+    def _free(self) -> None:
         self._turns = []
-        self._replays = []
         self._projections = {}
-        torch_device.release(self._device)
 
 
 def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:
@@ -340,16 +278,25 @@ def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:
         Skip: the type is not native where it must be, or the buffers do not fit.
         BenchError: an unknown type, product or kind of input.
     """
-    dtype = dtypes.lookup(variant.dtype)
-    is_native = dtypes.require(device, dtype)
     tokens = (variant.batch or 1) * (variant.seq or 1)
-    plan = layout(shape, dtype, tokens, variant.product, torch_device.cache_bytes(device))
-    for each, rows in plan.products:
-        dtypes.require_product(device, dtype, rows, each.n, each.k)
-    torch_device.require_memory(device, plan.memory_bytes + torch_device.library_bytes(device), variant.label)
-    job: GemmJob = torch_device.guarded_allocation(
-        device,
-        variant.label,
-        lambda: GemmJob(device, variant, plan, is_native, None if variant.product else tokens / shape.layers),
+    plan = layout(shape, dtypes.lookup(variant.dtype), tokens, variant.product, torch_device.cache_bytes(device))
+    return build_products(device, variant, plan, None if variant.product else tokens / shape.layers)
+
+
+def build_products(
+    device: Device, variant: Variant, plan: Layout, tokens_per_iteration: float | None = None, note: str = ""
+) -> GemmJob:
+    """Allocate the products of ``plan``; see :class:`GemmJob`.
+
+    Raises:
+        Skip: the type is not native where it must be, or the buffers do not fit.
+        BenchError: an unknown type or kind of input.
+    """
+    dtype = dtypes.lookup(variant.dtype)
+    native = dtypes.require(device, dtype)
+    for product, rows in plan.products:
+        dtypes.require_product(device, dtype, rows, product.n, product.k)
+    memory.require(device, plan.memory_bytes + memory.library_bytes(device), variant.label)
+    return memory.allocate(
+        device, variant.label, lambda: GemmJob(device, variant, plan, native, tokens_per_iteration, note)
     )
-    return job

@@ -1,13 +1,15 @@
-"""Peak rates of a device: stated by its maker, or derived from what the device says of itself, or unknown.
+"""Peak rates of a device: stated by its maker, or derived from what the device reports, or unknown.
 
 Unknown is None, never a guess and never infinite. A stated peak holds at the card's rated boost clock; a card that
-boosts higher can exceed it, and then an MFU above 100% is right. ``source`` says at which clock the peak holds.
+boosts higher can exceed it, so an MFU above 100% can be right. ``source`` says at which clock the peak holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from bench.data import cards
 from bench.model import Device
@@ -50,10 +52,10 @@ def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
     Args:
         device: matched by its name against the data file.
         dtype: ``fp32``, ``tf32``, ``fp16``, ``bf16``, ``fp8`` or ``int8``.
-        properties: what torch.cuda.get_device_properties gives; fetched when it is None and the device is CUDA.
+        properties: result of torch.cuda.get_device_properties; None to fetch it, if the device is CUDA.
 
     Returns:
-        Stated figures first; what is not stated is derived where the device reports its clocks; else None.
+        Stated figures; where none is stated, derived ones if the device reports its clocks; otherwise None.
     """
     if device.kind == "cpu":
         return Peak()
@@ -80,12 +82,10 @@ def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
 
 
 def _derive(device: Device, dtype: str, properties: Any) -> Peak:
-    """Clock × multiprocessors × FLOP per clock, and memory clock × 2 × bus width, from what CUDA reports."""
+    """Clock × multiprocessors × FLOP per clock, and memory clock × 2 × bus width, as CUDA reports them."""
     if device.kind != "cuda":
         return Peak()
     if properties is None:
-        import torch
-
         if not torch.cuda.is_available():
             return Peak()
         properties = torch.cuda.get_device_properties(device.index)

@@ -1,9 +1,9 @@
 """The transformer workload: the matrix work of one block at published model shapes.
 
-``plan`` turns a request into variants, ``build`` allocates one. What runs lives beside this file: bare products in
-``gemm``, the search for the fastest product in ``mamf``, whole blocks in ``phases`` (on ``block`` and ``train``),
-shapes in ``shapes``, the count of work in ``flops``, the types in ``numerics``, the checks in ``freivalds`` and
-``stages``.
+:func:`plan` turns a request into variants, :func:`build` allocates one. The jobs are in ``gemm`` (bare products),
+``mamf`` (the search for the fastest product) and ``phases`` (whole blocks, from ``block`` and ``train``), all on the
+base in ``job``. Model shapes are in ``shapes``, default sizes in ``suites``, the count of work in ``flops``, the types
+in ``dtypes``, and the checks in ``freivalds`` (products) and ``reference`` (everything else).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 from bench.model import BenchError, Device, Job, Variant
 from bench.workloads import Request
-from bench.workloads.transformer import dtypes, gemm, mamf, phases, shapes, torch_device
-from bench.workloads.transformer.mamf import search
+from bench.workloads.transformer import dtypes, gemm, mamf, phases, shapes, suites
+from bench.workloads.transformer.inputs import INPUT_KINDS
 from bench.workloads.transformer.shapes import PRODUCTS
+from bench.workloads.transformer.suites import Setting
 
 NAME = "transformer"
 
@@ -27,42 +28,38 @@ BUILDERS: Mapping[str, Callable[[Device, Variant, Any], Job]] = {
     "train": phases.build,
     "mamf": mamf.build,
 }
-"""Phase → what builds it, given a model shape (for ``mamf`` none)."""
-
-MODEL_PHASES = ("gemm", "prefill", "decode", "train")
+"""Phase → its builder, which takes a model shape (None for ``mamf``)."""
 
 OPTIONS = ("inputs", "shape_file", "compile", "seed", "budget_s")
-"""Options that this workload reads; those of other workloads are left alone."""
-
-Setting = tuple[str, str | None, str, int | None, int | None]
-"""Phase, shape, type, batch and tokens per sequence; None where the device's default serves."""
+"""Options that this workload reads; it ignores those of others."""
 
 
 def plan(device: Device, request: Request) -> list[Variant]:
-    """The variants that a request names; with nothing named, the default suite of the device.
+    """The variants that a request names, or the default suite of the device if it names nothing.
 
-    Given some of phase, shape, type, batch and tokens, all their combinations are planned. What is not given is phase
+    All combinations of the given phases, shapes, types, batches and token counts are planned. The defaults are phase
     ``gemm``, shape ``llama3-8b``, bf16 (for smoke ``tiny`` and fp32), and sizes that suit phase and device.
-    ``options["inputs"]`` may name several kinds of input: a variant for each. Phase ``mamf`` is planned without a
-    shape: :func:`search` finds it and gives the variant to measure; a shape ``MxNxK`` names one found before.
+    ``options["inputs"]`` may name several kinds of input, each of which gives a variant. Phase ``mamf`` is planned
+    without a shape, which :func:`resolve` finds; a shape ``MxNxK`` names one found earlier.
 
     Raises:
         BenchError: an unknown phase, shape, type or kind of input, or a batch or token count below 1.
     """
     options = {name: request.options[name] for name in OPTIONS if request.options.get(name)}
-    inputs = _names(options.pop("inputs", ()))
+    inputs = options.pop("inputs", ())
+    inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
     _check(request, inputs)
     named = request.shapes or request.phases or request.dtypes or request.batches or request.seqs
     own = None
     if "shape_file" in options:
         options["shape_file"] = str(options["shape_file"])
         own = shapes.load(None, options["shape_file"]).name
-    suite = smoke_suite() if request.smoke else default_suite(device)
+    suite = suites.smoke_suite() if request.smoke else suites.default_suite(device)
     chosen = _combinations(request, own) if named or own else suite
     variants = []
     for phase, shape, dtype, batch, seq in chosen:
         rest = {name: value for name, value in options.items() if name != "shape_file" or shape == own}
-        default_batch, default_seq = default_size(device, phase, shape or "", dtype)
+        default_batch, default_seq = suites.default_size(device, phase, shape or "", dtype)
         for kind in inputs or ("normal",):
             settings = rest | ({"inputs": kind} if inputs else {})
             if phase == "mamf":
@@ -114,60 +111,11 @@ def resolve(
                     progress(variant, share * budget_s, budget_s)
 
             report(0.0, "")
-            found, _ = search(device, variant.dtype or "bf16", budget_s, report)
+            found, _ = mamf.search(device, variant.dtype or "bf16", budget_s, report)
             done.append(replace(variant, shape=found.shape))
         else:
             done.append(variant)
     return done
-
-
-def default_suite(device: Device) -> list[Setting]:
-    """What a run measures when nothing is named, in the order of running.
-
-    On a CPU: every phase at ``tiny``, and what two cores do of 8B in bf16. On a GPU: 8B in each phase in bf16 (fp16
-    where bf16 would be emulated), its products in each native floating type, and the products of 70B.
-    """
-    if device.kind == "cpu":
-        tiny: list[Setting] = [(phase, "tiny", "fp32", None, None) for phase in MODEL_PHASES]
-        return tiny + [(phase, "llama3-8b", "bf16", None, None) for phase in ("gemm", "prefill", "decode")]
-    native = [name for name in ("bf16", "fp16", "tf32", "fp8") if dtypes.native(device, dtypes.lookup(name))]
-    main = native[0] if native else "fp32"
-    return [
-        *(("gemm", "llama3-8b", name, None, None) for name in native or [main]),
-        ("prefill", "llama3-8b", main, 1, 2048),
-        ("decode", "llama3-8b", main, 1, 2048),
-        ("decode", "llama3-8b", main, 64, 2048),
-        ("train", "llama3-8b", main, 1, 2048),
-        ("gemm", "llama3-70b", main, None, None),
-    ]
-
-
-def smoke_suite() -> list[Setting]:
-    """The smallest honest set: products in two types, and one whole block each way."""
-    return [
-        ("gemm", "tiny", "fp32", None, None),
-        ("gemm", "tiny", "bf16", None, None),
-        ("decode", "tiny", "fp32", None, None),
-        ("train", "tiny", "fp32", None, None),
-    ]
-
-
-def default_size(device: Device, phase: str, shape: str, dtype: str) -> tuple[int, int]:
-    """Batch and tokens per sequence of an iteration: efficient, and at most half a second on a slow device.
-
-    A GPU takes 4096 tokens in ``gemm``, from which published matmul rates level off, and 2048 in a block. Two CPU cores
-    do the products of 8B in 0.15 s at 128 tokens in a native bf16, and in fp32 at 64 in 0.25 s; an emulated type is
-    ten times as slow. In ``decode`` the tokens are those already in the cache.
-    """
-    if device.kind != "cpu":
-        return 1, 4096 if phase == "gemm" else 2048
-    if phase == "decode":
-        return (4, 256) if shape == "tiny" else (1, 1024)
-    if shape == "tiny":
-        return 1, 256
-    kind = dtypes.lookup(dtype)
-    tokens = (64 if kind.bytes == 4 else 128) if dtypes.native(device, kind) else 8
-    return 1, max(8, tokens // 2) if phase == "train" else tokens
 
 
 def _combinations(request: Request, own_shape: str | None) -> list[Setting]:
@@ -175,7 +123,7 @@ def _combinations(request: Request, own_shape: str | None) -> list[Setting]:
     products = tuple(name for name in names if mamf.is_product(name))
     models = tuple(name for name in names if name not in products)
     dtypes = request.dtypes or ("fp32" if request.smoke else "bf16",)
-    # A search has no shape of its own to begin with: it is planned without one, unless its result is named.
+    # A search starts without a shape, unless an earlier result is named.
     searches: list[Setting] = [
         ("mamf", product, dtype, None, None)
         for product in products or (None,)
@@ -194,10 +142,6 @@ def _combinations(request: Request, own_shape: str | None) -> list[Setting]:
     ]
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
 def _check(request: Request, inputs: Sequence[str]) -> None:
     for phase in request.phases:
         if phase not in BUILDERS:
@@ -209,12 +153,7 @@ def _check(request: Request, inputs: Sequence[str]) -> None:
             shapes.load(name)
     for count, what in [(b, "batch") for b in request.batches] + [(s, "seq") for s in request.seqs]:
         if count < 1:
-            raise BenchError(f"a {what} of {count} is no work", f"give a {what} of 1 or more")
+            raise BenchError(f"{what} must be ≥ 1, not {count}", f"give a {what} of 1 or more")
     for kind in inputs:
-        if kind not in torch_device.INPUT_KINDS:
-            raise BenchError(
-                f"there are no inputs named {kind!r}", f"choose from {', '.join(torch_device.INPUT_KINDS)}"
-            )
-
-
-__all__ = ["BUILDERS", "NAME", "build", "default_size", "default_suite", "plan", "resolve", "search", "smoke_suite"]
+        if kind not in INPUT_KINDS:
+            raise BenchError(f"there are no inputs named {kind!r}", f"choose from {', '.join(INPUT_KINDS)}")

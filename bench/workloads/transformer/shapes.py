@@ -28,7 +28,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The numbers of a decoder-only transformer that decide its matrix work."""
+    """The dimensions of a decoder-only transformer that determine its matrix work."""
 
     name: str
     d_model: int
@@ -72,9 +72,9 @@ PRODUCTS = ("qkv", "o", "gate_up", "down", "lm_head")
 
 def names() -> tuple[str, ...]:
     """Names of the built-in shapes, smallest model first."""
-    found = [_read(path) for path in SHAPES_DIR.glob("*.toml")]
+    every = [_read(path) for path in SHAPES_DIR.glob("*.toml")]
     return tuple(
-        shape.name for shape in sorted(found, key=lambda s: (s.layers * s.d_model * s.ffn * s.experts, s.name))
+        shape.name for shape in sorted(every, key=lambda s: (s.layers * s.d_model * s.ffn * s.experts, s.name))
     )
 
 
@@ -82,7 +82,7 @@ def load(name: str | None, shape_file: str | None = None) -> Shape:
     """A shape by name, or the one in ``shape_file``.
 
     Raises:
-        BenchError: no such name, or a file that is missing, is no TOML, or holds a wrong value.
+        BenchError: no such name, or a file that is missing, is not valid TOML, or holds a wrong value.
     """
     if shape_file is not None:
         return _read(Path(shape_file))
@@ -101,7 +101,7 @@ def _read(path: Path) -> Shape:
     except OSError as error:
         raise BenchError(f"the shape file {path} cannot be read: {error.strerror}", "check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"the shape file {path} is no TOML: {error}", fix) from error
+        raise BenchError(f"the shape file {path} is not valid TOML: {error}", fix) from error
     known = {field.name: field for field in fields(Shape)}
     if unknown := sorted(set(values) - set(known)):
         raise BenchError(f"the shape file {path} has an unknown key {unknown[0]!r}", fix)
@@ -122,11 +122,11 @@ def _read(path: Path) -> Shape:
     shape = Shape(**values)
     if shape.heads % shape.kv_heads:
         raise BenchError(
-            f"the shape file {path} has {shape.heads} heads for {shape.kv_heads} KV heads", "let it divide"
+            f"the shape file {path} has {shape.heads} heads for {shape.kv_heads} KV heads", "choose a multiple"
         )
     if shape.head_dim % 2:
         raise BenchError(
-            f"the shape file {path} has an odd head_dim {shape.head_dim}", "RoPE turns pairs: make it even"
+            f"the shape file {path} has an odd head_dim {shape.head_dim}", "RoPE rotates pairs: make it even"
         )
     if shape.top_k > shape.experts:
         raise BenchError(f"the shape file {path} has top_k {shape.top_k} of {shape.experts} experts", "lower top_k")

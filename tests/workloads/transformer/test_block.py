@@ -16,8 +16,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.model import BenchError, Device, Job, Skip, Variant
 from bench.workloads import Request, load
-from bench.workloads.transformer import block, dtypes, flops, functional, gemm, phases, shapes, torch_device
+from bench.workloads.transformer import (
+    block,
+    dtypes,
+    flops,
+    functional,
+    gemm,
+    graphs,
+    memory,
+    phases,
+    shapes,
+    torch_device,
+)
 from bench.workloads.transformer.block import Block
+from bench.workloads.transformer.inputs import INPUT_KINDS, Values
 from bench.workloads.transformer.shapes import Shape
 from bench.workloads.transformer.train import TrainBlock
 from tests.support import transformer_reference as reference
@@ -39,7 +51,7 @@ def one_thread():
 
 
 def values(seed=1, kind="normal"):
-    return torch_device.Values(CPU, kind, seed)
+    return Values(CPU, kind, seed)
 
 
 def made(shape, dtype="fp32", phase="prefill", batch=2, seq=12):
@@ -87,9 +99,9 @@ def test_training_agrees_with_the_reference(shape):
     torch.testing.assert_close(y, reference.block(shape, reference.wide(one.weights), x.detach()))
     gradients = torch.autograd.grad(y, [x, *weights.values()], one.dy.double())
     wanted = dict(zip(["x", *weights], gradients, strict=True))
-    torch.testing.assert_close(one.tape["dx"].double(), wanted["x"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(one.tape.stages["dx"].double(), wanted["x"], rtol=1e-4, atol=1e-4)
     for name in ("norm1", "norm2"):
-        torch.testing.assert_close(one.tape[f"d{name}"].double(), wanted[name], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(one.tape.stages[f"d{name}"].double(), wanted[name], rtol=1e-4, atol=1e-4)
     for name, gradient in one.gradients.items():
         stack, _, expert = name.partition(".")
         target = wanted[stack][int(expert)] if expert else wanted[stack]
@@ -116,7 +128,7 @@ def test_decode_on_a_cache_equals_the_last_token_of_prefill(shape, dtype):
     step.buffers["keys"][:, :, :-1] = k[:, :, :-1]
     step.buffers["values"][:, :, :-1] = v[:, :, :-1]
     step.buffers["x"].copy_(whole.buffers["x"].view(3, 10, -1)[:, -1])
-    step.spoil()
+    step.poison()
     step.prepare()
     last = whole.buffers["y"].view(3, 10, -1)[:, -1]
     torch.testing.assert_close(step.buffers["y"], last, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
@@ -167,7 +179,7 @@ def test_a_mask_off_by_one_is_caught(monkeypatch, shift):
 
 def test_a_skipped_expert_is_caught():
     one = made(MIXTURE)
-    one.spoil()
+    one.poison()
     one._per_expert = lambda source, stack, target: Block._per_expert(
         one, source, stack[:3] if target == "expert_out" else stack, target
     )
@@ -223,10 +235,10 @@ def test_a_wrong_weight_gradient_is_caught(name):
     assert not right(one.check("cpu"))
 
 
-@pytest.mark.parametrize("name", ["dx", "dnorm1", "dnorm2", "h2.grad"])
+@pytest.mark.parametrize("name", ["dx", "dnorm1", "dnorm2", "d_h2"])
 def test_a_wrong_input_gradient_is_caught(name):
     one = trained(MIXTURE)
-    one.tape[name] = one.tape[name] * 1.01
+    one.tape.stages[name] = one.tape.stages[name] * 1.01
     assert not right(one.check("cpu"))
 
 
@@ -267,13 +279,15 @@ def test_flops_agree_with_torchs_own_counter(name, phase):
     weights = block.Weights(
         **{"router": None}
         | {
-            key: torch.empty(size, dtype=dtype.torch, device="meta", requires_grad=phase == "train")
+            key: torch.empty(size, dtype=dtype.torch_dtype, device="meta", requires_grad=phase == "train")
             for key, size in block.weight_shapes(shape).items()
         }
     )
-    x = torch.empty(rows, shape.d_model, dtype=dtype.torch, device="meta", requires_grad=phase == "train")
+    x = torch.empty(rows, shape.d_model, dtype=dtype.torch_dtype, device="meta", requires_grad=phase == "train")
     positions = 1 if phase == "decode" else seq
-    rope = tuple(torch.empty(positions, 1, shape.head_dim // 2, dtype=dtype.torch, device="meta") for _ in range(2))
+    rope = tuple(
+        torch.empty(positions, 1, shape.head_dim // 2, dtype=dtype.torch_dtype, device="meta") for _ in range(2)
+    )
     routed = rows * shape.top_k
     counts = [routed // shape.experts] * shape.experts
     counts[-1] += routed - sum(counts)
@@ -282,7 +296,8 @@ def test_flops_agree_with_torchs_own_counter(name, phase):
         if phase != "decode":
             return functional.forward(shape, meta, weights, x, rope, batch, counts)
         cache = tuple(
-            torch.empty(batch, shape.kv_heads, seq, shape.head_dim, dtype=dtype.torch, device="meta") for _ in range(2)
+            torch.empty(batch, shape.kv_heads, seq, shape.head_dim, dtype=dtype.torch_dtype, device="meta")
+            for _ in range(2)
         )
         return functional.forward(shape, meta, weights, x, rope, batch, counts, cache=cache)
 
@@ -442,7 +457,7 @@ def test_only_gpus_without_grouped_fused_attention_repeat_keys():
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode", "train"])
-@pytest.mark.parametrize("kind", torch_device.INPUT_KINDS)
+@pytest.mark.parametrize("kind", INPUT_KINDS)
 def test_every_kind_of_input_is_verified(kind, phase, monkeypatch):
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
     job = phases.build(CPU, Variant("transformer", phase, "dense", "bf16", 2, 8, options={"inputs": kind}), DENSE)
@@ -459,7 +474,7 @@ def test_a_block_in_int8_or_compiled_training_is_skipped():
 
 
 def test_what_does_not_fit_is_skipped_with_the_bytes(monkeypatch):
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 20)
     with pytest.raises(Skip, match=r"needs \d+ bytes"):
         phases.build(CPU, Variant("transformer", "decode", "tiny", "fp32", 1, 8), shapes.load("tiny"))
 
@@ -519,7 +534,7 @@ def test_capture_warms_up_captures_once_and_replays(monkeypatch):
     fakes = FakeGraphs()
     fakes.install(monkeypatch)
     runs = []
-    replay = torch_device.capture(Device("cuda", 0, "fake"), lambda: runs.append(1))
+    replay = graphs.capture(Device("cuda", 0, "fake"), lambda: runs.append(1))
     assert len(runs) == 3
     replay()
     replay()
@@ -544,7 +559,7 @@ def test_a_shape_file_is_run_and_a_bad_one_refused(tmp_path):
         ("kv_heads = 2", "kv_heads = 3", "KV heads"),
         ("head_dim = 64", "head_dim = 63", "odd"),
         ("ffn = 256", "ffn = 256\ntop_k = 4", "top_k"),
-        ("ffn = 256", "ffn = ", "no TOML"),
+        ("ffn = 256", "ffn = ", "not valid TOML"),
     ):
         bad.write_text(text.replace(old, new))
         with pytest.raises(BenchError, match=words):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.model import BenchError, Device, Skip, Variant
-from bench.workloads.transformer import block, gemm, phases, torch_device
+from bench.workloads.transformer import block, gemm, graphs, memory, phases, torch_device
 from bench.workloads.transformer.shapes import Shape
 
 CPU = Device("cpu", 0, "a CPU", cores=2)
@@ -20,29 +20,29 @@ def gpu(arch: str = "sm_90") -> Device:
 
 
 def test_cpu_memory_and_cache_are_read() -> None:
-    assert (torch_device.free_bytes(CPU) or 0) > 1 << 20
+    assert (memory.free_bytes(CPU) or 0) > 1 << 20
     assert 1 << 15 <= torch_device.cache_bytes(CPU) <= 1 << 31
     torch_device.synchronize(CPU)
-    torch_device.release(CPU)
+    memory.release(CPU)
 
 
 def test_gpu_memory_and_cache_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (123, 456))
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(L2_cache_size=50 << 20))
-    assert torch_device.free_bytes(gpu()) == 123
+    assert memory.free_bytes(gpu()) == 123
     assert torch_device.cache_bytes(gpu()) == 50 << 20
     rocm = Device("rocm", 0, "AMD Instinct MI300X", arch="gfx942")
     assert torch_device.cache_bytes(rocm) == torch_device.UNKNOWN_CACHE_BYTES
-    assert torch_device.library_bytes(gpu()) == 32 << 20
-    assert torch_device.library_bytes(gpu("sm_86")) < 9 << 20
-    assert torch_device.library_bytes(gpu("sm_120")) == 32 << 20
-    assert torch_device.library_bytes(CPU) == 0
+    assert memory.library_bytes(gpu()) == 32 << 20
+    assert memory.library_bytes(gpu("sm_86")) < 9 << 20
+    assert memory.library_bytes(gpu("sm_120")) == 32 << 20
+    assert memory.library_bytes(CPU) == 0
 
 
 def test_checks_run_where_float64_is_sure() -> None:
-    assert torch_device.check_place(Device("cuda", 1, "x")) == "cuda:1"
-    assert torch_device.check_place(Device("rocm", 1, "x")) == "cuda:1"
-    assert {torch_device.check_place(Device(kind, 0, "x")) for kind in ("cpu", "mps", "xpu", "mlu", "musa")} == {"cpu"}
+    assert torch_device.check_device(Device("cuda", 1, "x")) == "cuda:1"
+    assert torch_device.check_device(Device("rocm", 1, "x")) == "cuda:1"
+    assert {torch_device.check_device(Device(kind, 0, "x")) for kind in ("cpu", "mps", "xpu", "mlu", "musa")} == {"cpu"}
 
 
 def test_a_failed_device_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,8 +58,8 @@ def test_an_allocator_that_refuses_is_a_skip() -> None:
     def refuse() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    with pytest.raises(Skip, match="did not fit"):
-        torch_device.guarded_allocation(gpu(), "a variant", refuse)
+    with pytest.raises(Skip, match="does not fit"):
+        memory.allocate(gpu(), "a variant", refuse)
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
@@ -67,9 +67,9 @@ def test_on_cuda_a_block_is_captured_once_and_replayed(phase: str, monkeypatch: 
     """The CUDA path of a job, with tensors on the CPU and a stand-in for the graph."""
     monkeypatch.setattr(Device, "torch_name", property(lambda self: "cpu"))
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 18)
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 33)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 33)
     monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
-    monkeypatch.setattr(torch_device.PeakMemory, "__init__", lambda self, device: None)
+    monkeypatch.setattr(memory.PeakMemory, "__init__", lambda self, device: None)
     captured = []
 
     def capture(device, run):
@@ -77,7 +77,7 @@ def test_on_cuda_a_block_is_captured_once_and_replayed(phase: str, monkeypatch: 
         captured.append(run)
         return run
 
-    monkeypatch.setattr(torch_device, "capture", capture)
+    monkeypatch.setattr(graphs, "capture", capture)
     job = phases.build(gpu(), Variant("transformer", phase, "dense", "fp32", 2, 8), DENSE)
     assert job.facts.implementation.endswith("-graph")
     assert len(captured) == len(job._blocks) > 1
@@ -101,24 +101,24 @@ def run_of(one: block.Block) -> dict[str, torch.Tensor]:
 def test_training_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Device, "torch_name", property(lambda self: "cpu"))
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 33)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 33)
     monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
-    monkeypatch.setattr(torch_device.PeakMemory, "__init__", lambda self, device: None)
+    monkeypatch.setattr(memory.PeakMemory, "__init__", lambda self, device: None)
     job = phases.build(gpu(), Variant("transformer", "train", "dense", "fp32", 1, 8), DENSE)
     assert not job.facts.implementation.endswith("-graph")
     assert job.verify().ok
     assert job.facts.peak_work_per_s == pytest.approx(66.9e12)
 
 
-@pytest.mark.parametrize("graphs", [True, False])
-def test_small_products_are_captured_on_cuda(graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("captures", [True, False])
+def test_small_products_are_captured_on_cuda(captures: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The CUDA path of the bare products, with tensors on the CPU and a stand-in for the graph."""
     monkeypatch.setattr(Device, "torch_name", property(lambda self: "cpu"))
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 18)
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 40)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 40)
     monkeypatch.setattr(torch_device, "synchronize", lambda device: None)
-    monkeypatch.setattr(torch_device.PeakMemory, "__init__", lambda self, device: None)
-    if not graphs:
+    monkeypatch.setattr(memory.PeakMemory, "__init__", lambda self, device: None)
+    if not captures:
         monkeypatch.setattr(gemm, "GRAPH_FLOPS", 1.0)
     captured = []
 
@@ -127,10 +127,10 @@ def test_small_products_are_captured_on_cuda(graphs: bool, monkeypatch: pytest.M
         captured.append(run)
         return run
 
-    monkeypatch.setattr(torch_device, "capture", capture)
+    monkeypatch.setattr(graphs, "capture", capture)
     job = gemm.build(gpu(), Variant("transformer", "gemm", "dense", "fp32", 1, 8), DENSE)
-    assert job.facts.implementation.endswith("-graph") == graphs
-    assert bool(captured) == graphs
+    assert job.facts.implementation.endswith("-graph") == captures
+    assert bool(captured) == captures
     assert not captured or len(captured) == len(job._turns)
     assert job.verify().ok
     job.launch(3)

@@ -10,7 +10,8 @@ import torch
 
 from bench.model import BenchError, Device, Job, Skip, Variant
 from bench.workloads import Request, load
-from bench.workloads.transformer import dtypes, flops, freivalds, gemm, shapes, torch_device
+from bench.workloads.transformer import dtypes, flops, freivalds, gemm, memory, shapes, torch_device
+from bench.workloads.transformer.inputs import INPUT_KINDS, Values
 
 CPU = Device("cpu", 0, "a CPU", cores=2, arch="x86_64")
 TOKENS = 16
@@ -106,9 +107,9 @@ def test_tolerance_takes_the_types_error_and_not_twice_a_coarser_ones(name: str)
         # Truncate to 10 stored bits, as tensor cores may: the worst that the hardware does.
         x, w = ((t.view(torch.int32) & ~0x1FFF).view(torch.float32) for t in (x, w))
     else:
-        x, w = (t.to(dtype.torch).float() for t in (x, w))
+        x, w = (t.to(dtype.torch_dtype).float() for t in (x, w))
     right = x.double() @ w.double().T
-    c = right.to(dtype.out_torch)
+    c = right.to(dtype.out_dtype)
     assert freivalds.excess(x, c, freivalds.project(w, 3, "cpu"), dtype) <= 1
     noise = torch.randn(right.shape, generator=generator).double()
     coarse = max(dtype.epsilon_out + dtype.epsilon_in, dtype.epsilon_sum(512), 1e-9)
@@ -181,7 +182,7 @@ def test_an_unknown_name_is_refused_with_the_choices(changes: dict[str, object],
 
 
 def test_what_does_not_fit_is_skipped_with_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 20)
     with pytest.raises(Skip, match=r"needs \d+ bytes"):
         gemm.build(CPU, variant(), shapes.load("tiny"))
 
@@ -238,7 +239,7 @@ def test_flags_follow_the_type() -> None:
     assert torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction is False
 
 
-@pytest.mark.parametrize("kind", torch_device.INPUT_KINDS)
+@pytest.mark.parametrize("kind", INPUT_KINDS)
 def test_every_kind_of_input_is_verified(small_cache: None, kind: str) -> None:
     job = gemm.build(CPU, variant("bf16", inputs=kind), shapes.load("tiny"))
     assert job.verify().ok
@@ -248,7 +249,7 @@ def test_every_kind_of_input_is_verified(small_cache: None, kind: str) -> None:
 
 
 def test_inputs_are_seeded_normal() -> None:
-    first, again, other = (torch_device.Values(CPU, "normal", seed) for seed in (1, 1, 2))
+    first, again, other = (Values(CPU, "normal", seed) for seed in (1, 1, 2))
     a, b, c = (values.fill(torch.empty(1000, 1000)) for values in (first, again, other))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)

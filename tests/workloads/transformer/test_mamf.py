@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bench.model import BenchError, Device, Skip, Variant
 from bench.workloads import Request, load
-from bench.workloads.transformer import dtypes, mamf, torch_device
-from bench.workloads.transformer.mamf import Bench, Grid, Trial
+from bench.workloads.transformer import dtypes, mamf, memory, torch_device
+from bench.workloads.transformer.mamf import Grid, ShapeTimer, Trial
 from tests.support.paths import ROOT
 
 CPU = Device("cpu", 0, "a CPU", cores=2, arch="x86_64")
@@ -162,7 +162,7 @@ def test_resolve_names_the_winner_and_leaves_the_rest(monkeypatch):
 
 
 def test_a_wrong_product_is_never_timed():
-    bench = Bench(CPU, dtypes.lookup("fp32"), Grid((64,), (64,), (64,)))
+    bench = ShapeTimer(CPU, dtypes.lookup("fp32"), Grid((64,), (64,), (64,)))
     assert bench.measure((64, 64, 64), 0.01).flops_per_s > 0
     right = bench._multiply
 
@@ -176,17 +176,17 @@ def test_a_wrong_product_is_never_timed():
 
 
 def test_weights_rotate_past_the_cache():
-    bench = Bench(CPU, dtypes.lookup("bf16"), Grid((64,), (64,), (64,)))
+    bench = ShapeTimer(CPU, dtypes.lookup("bf16"), Grid((64,), (64,), (64,)))
     calls = bench.calls((64, 64, 64))
     assert len({call.weight.data_ptr() for call in calls}) == len(calls) == 64
 
 
 def test_the_grid_shrinks_to_the_memory(monkeypatch):
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 16 << 20)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 16 << 20)
     dtype = dtypes.lookup("fp32")
     grid = mamf._fitting(CPU, dtype, mamf.default_grid(CPU))
-    assert Bench.bytes_for(CPU, dtype, grid) <= 8 << 20
-    monkeypatch.setattr(torch_device, "free_bytes", lambda device: 1 << 10)
+    assert ShapeTimer.bytes_for(CPU, dtype, grid) <= 8 << 20
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 10)
     with pytest.raises(Skip):
         mamf._fitting(CPU, dtype, mamf.default_grid(CPU))
 

@@ -15,14 +15,14 @@ import torch
 from bench import storage
 from bench.measure import session
 from bench.model import Device
-from bench.workloads.transformer import dtypes, torch_device
+from bench.workloads.transformer import dtypes, memory
 from tests.support import factory
 from tests.support.paths import ROOT
 
 CPU = Device("cpu", 0, "a CPU", arch="x86_64")
 
 pytestmark = pytest.mark.skipif(
-    not os.access("/proc/self/clear_refs", os.W_OK) or torch_device._libc() is None,
+    not os.access("/proc/self/clear_refs", os.W_OK) or memory._libc() is None,
     reason="needs Linux's high-water mark of memory, and glibc",
 )
 
@@ -84,10 +84,10 @@ def test_on_cuda_the_peak_is_what_torch_held_beyond_what_it_held_before(monkeypa
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", asked.append)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda index: 300 * index)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: 1000 * index)
-    memory = torch_device.PeakMemory(gpu)
+    peak = memory.PeakMemory(gpu)
     assert asked == ["init", 1]
-    assert memory.grown_bytes() == 700
-    assert torch_device.PeakMemory(Device("mps", 0, "another")).grown_bytes() is None
+    assert peak.grown_bytes() == 700
+    assert memory.PeakMemory(Device("mps", 0, "another")).grown_bytes() is None
 
 
 @pytest.mark.parametrize(("kind", "peak", "told"), [("cuda", 1060, True), ("cuda", 1040, False), ("cpu", 2000, False)])
@@ -110,15 +110,15 @@ import sys
 from contextlib import nullcontext
 import torch
 from bench.model import Device
-from bench.workloads.transformer import torch_device
+from bench.workloads.transformer import memory
 CPU = Device("cpu", 0, "cpu")
-before = torch_device._status_bytes("VmRSS")
-with torch_device.exact_heap(CPU) if sys.argv[1] == "exact" else nullcontext():
+before = memory._status_bytes("VmRSS")
+with memory.exact_heap(CPU) if sys.argv[1] == "exact" else nullcontext():
     for size in (30 << 20, 29 << 20):
         block = torch.ones(size, dtype=torch.uint8)
         keep = torch.ones(4096, dtype=torch.uint8)
         del block
-print(torch_device._status_bytes("VmRSS") - before)
+print(memory._status_bytes("VmRSS") - before)
 """
     kept = {
         how: int(subprocess.run([sys.executable, "-c", text, how], capture_output=True, cwd=ROOT, check=True).stdout)
