@@ -31,7 +31,6 @@ The statistics, and why:
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +56,7 @@ from bench.model import BenchError, Comparison
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "METRICS", "SUBJECTS", "InvalidRow", "Result", "compare", "flat", "to_json"]
+__all__ = ["COLUMNS", "METRICS", "SUBJECTS", "InvalidRow", "Result", "compare", "flat"]
 
 _ACROSS_DEVICES = frozenset({"device_name", "device_uuid", "run_id", "file", "host"})
 """Subjects whose pairs may be of two device names. A driver is only ever set against a driver on the same card."""
@@ -92,6 +91,13 @@ class Result:
     """Geometric mean of the ratios, per subject, workload and metric, over the tasks that every subject has."""
     invalid: tuple[InvalidRow, ...] = ()
     published: tuple[Comparison, ...] = ()
+
+    def groups(self) -> list[dict[str, Comparison]]:
+        """Metric → comparison for each group, in order. Every group has ``rate_per_s``."""
+        found: dict[int, dict[str, Comparison]] = {}
+        for item in self.comparisons:
+            found.setdefault(id(item.key), {})[item.metric] = item
+        return list(found.values())
 
 
 def compare(
@@ -476,8 +482,3 @@ def flat(result: Result) -> list[dict[str, Any]]:
             {"kind": "invalid row", **empty, result.subject: item.subject, "verdict": "invalid", "reason": where}
         )
     return rows
-
-
-def to_json(result: Result) -> str:
-    """:func:`flat` as a JSON list; missing is null."""
-    return json.dumps(flat(result), indent=1, allow_nan=False) + "\n"

@@ -16,7 +16,9 @@ from pathlib import Path
 from bench import storage
 from bench.analysis import compare, published
 from bench.model import EXIT_INVALID, BenchError, Record
-from bench.output import tables
+from bench.output.comparison import single_grid
+from bench.output.document import grid_markdown
+from bench.output.run import row_notes
 
 CARDS = "cards"
 BEGIN, END = "<!-- table: made by `make results`, do not edit -->", "<!-- end of table -->"
@@ -128,7 +130,7 @@ def _notes(records: Sequence[Record]) -> list[str]:
     shared = max((record.co_tenants or 0 for record in records), default=0)
     if shared:
         notes.append(f"{shared} other process{'es' if shared > 1 else ''} had a context on the card")
-    return notes + [note for note in tables.row_notes(records) if note not in notes]
+    return notes + [note for note in row_notes(records) if note not in notes]
 
 
 def table(folder: Path) -> str:
@@ -140,7 +142,7 @@ def table(folder: Path) -> str:
     paths = sorted((folder / CARDS).glob("*.csv"))
     if paths:
         result = compare.compare(storage.read(paths, compare.COLUMNS))
-        body = tables.comparison_grid(result, ratios=False).markdown()
+        body = grid_markdown(single_grid(result))
         body += "\nIntervals (±) are 95%, from the repeats alone; the sensor's own error is not included.\n"
         if result.invalid:
             body += f"\n{len(result.invalid)} invalid rows are in the files but in none of the figures.\n"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bench.measure.devices import Choice
     from bench.measure.runner import Asked
     from bench.model import Record
+    from bench.output import Document
     from bench.storage.store import Store
     from bench.workloads import Request
 
@@ -158,9 +159,9 @@ def devices_command(
     meter: Annotated[str, typer.Option(help="Power source to try on each device.")] = "auto",
 ) -> None:
     """List what can be measured, and with which power sensor."""
+    from bench import output
     from bench import power as meters
     from bench.measure import devices
-    from bench.output import tables as render
 
     found = [*devices.accelerators(), devices.cpu()]
     lines = []
@@ -170,9 +171,20 @@ def devices_command(
             lines.append((device, source.sensor))
         finally:
             source.close()
-    _print(render.devices_json(lines) if json else render.devices_table(lines))
-    for note in [] if json else render.device_notes(lines):
-        _print(note)
+    _show(output.devices(lines), Layout.JSON if json else Layout.TABLE)
+
+
+def _show(document: Document, layout: Layout) -> None:
+    """Print a result in one format; its notes too, unless the format holds them or is for a program."""
+    from bench import output
+
+    for part in output.render(document, layout.value):
+        _print(part)
+    for note in document.notes if layout is Layout.TABLE else ():
+        if document.notes_are_results:
+            _print(note)
+        else:
+            _streams.err.print(Text(note))
 
 
 def _print(thing: Any) -> None:
@@ -465,16 +477,10 @@ def _show_rows(records: list[Record], layout: Layout) -> None:
             _print(store.to_json(records))
         case Layout.CSV:
             _print(store.to_csv(records))
-        case Layout.MARKDOWN if records:
-            from bench.output import tables as render
+        case _:
+            from bench import output
 
-            _print(render.rows_markdown(records))
-        case Layout.TABLE if records:
-            from bench.output import tables as render
-
-            _print(render.rows_table(records))
-            for line in [*render.peak_notes(records), *render.row_notes(records)]:
-                _streams.err.print(line)
+            _show(output.run(records), layout)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -514,11 +520,11 @@ def sweep_command(
 
     The old limit is put back on every way out, a kill included.
     """
+    from bench import output
     from bench import power as meters
     from bench.analysis import frontier
     from bench.measure import devices, runner, session, sweep
     from bench.measure import provenance as environment
-    from bench.output import tables as render
     from bench.output.progress import TerminalObserver
     from bench.power.limits import PowerLimiter
     from bench.storage import store
@@ -561,8 +567,7 @@ def sweep_command(
         finally:
             source.close()
     if layout is Layout.TABLE:
-        for table in render.frontier_tables(frontier.frontiers(results.records)):
-            _print(table)
+        _show(output.sweep(frontier.frontiers(results.records)), layout)
     else:
         _show_rows(list(results.records), layout)
     if wrong or not all(record.valid and record.verified for record in results.records):
@@ -596,8 +601,8 @@ def compare_command(
     markdown: Annotated[bool, typer.Option("--markdown", help="A table for an issue or a README.")] = False,
 ) -> None:
     """Set cards or runs against each other: rates, watts, work per joule, with 95% intervals and verdicts."""
+    from bench import output
     from bench.analysis import compare, gate
-    from bench.output import tables as render
     from bench.storage import store
 
     layout = _layout(json, csv, markdown)
@@ -606,15 +611,7 @@ def compare_command(
     result = compare.compare(frame, baseline=baseline, by=by, metrics=_names(metric) or None)
     judgements = [gate.judge(result, condition) for condition in conditions]
     result = _laid(result, published)
-    draw = {
-        Layout.TABLE: render.comparison_table,
-        Layout.JSON: render.comparison_json,
-        Layout.CSV: render.comparison_csv,
-        Layout.MARKDOWN: render.comparison_markdown,
-    }[layout]
-    _print(draw(result))
-    for note in render.comparison_notes(result):
-        _streams.err.print(Text(note))
+    _show(output.comparison(result), layout)
     for judgement in judgements:
         for line in judgement.failed:
             who = f"{line.key[result.subject]}, {line.task.label}, {line.metric}"
@@ -690,8 +687,8 @@ def economics_command(
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables in Markdown.")] = False,
 ) -> None:
     """Money: each card as a miner and as an AI card, break-evens, and a site full of either."""
+    from bench import output
     from bench.analysis import economics
-    from bench.output import tables as render
     from bench.storage import store
 
     layout = _layout(json, csv, markdown)
@@ -704,19 +701,7 @@ def economics_command(
         _warn(f"these are the example prices of {known.as_of}; give your own with --prices (start from --print-prices)")
     cards = economics.cards(store.read(files or [], economics.COLUMNS), ai)
     outlook = economics.evaluate(cards, known, site_mw)
-    match layout:
-        case Layout.JSON:
-            _print(render.economics_json(outlook))
-        case Layout.CSV:
-            _print(render.economics_csv(outlook))
-        case Layout.MARKDOWN:
-            _print(render.economics_markdown(outlook))
-        case Layout.TABLE:
-            for table in render.economics_tables(outlook):
-                _print(table)
-            # Part of the result, not talk: without the ASIC's sentence the table misleads.
-            for note in economics.notes(outlook):
-                _print(note)
+    _show(output.economics(outlook), layout)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,1 +1,19 @@
-"""How results look in a terminal and in text files: numbers, tables, progress."""
+"""How results look in a terminal and in text files: one function per kind of result, one :func:`render` for all.
+
+    from bench import output
+
+    document = output.comparison(result)                 # or devices, run, sweep, economics
+    for part in output.render(document, "markdown"):     # table, json, csv or markdown
+        print(part)
+
+Progress is in :mod:`bench.output.progress`, the writing of figures in :mod:`bench.output.format`.
+"""
+
+from bench.output.comparison import comparison
+from bench.output.devices import devices
+from bench.output.document import Document, Format, Grid, render
+from bench.output.economics import economics
+from bench.output.run import run
+from bench.output.sweep import sweep
+
+__all__ = ["Document", "Format", "Grid", "comparison", "devices", "economics", "render", "run", "sweep"]

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import output as outputs
 from bench import storage
 from bench.analysis import economics
 from bench.analysis.economics import Box, Inputs, Range
 from bench.model import BenchError
-from bench.output import tables as render
 from tests.support import factory
 
 CARD = Inputs(
@@ -37,6 +37,12 @@ CARD = Inputs(
     ai_kw=0.85,
     idle_kw=0.21,
 )
+
+
+def written(to: outputs.Format, found: economics.Outlook) -> str:
+    (text,) = outputs.render(outputs.economics(found), to)
+    assert isinstance(text, str)
+    return text
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ def test_units_are_turned(tmp_path: Path) -> None:
 def test_another_currency_is_carried_through(tmp_path: Path) -> None:
     prices = economics.read_prices(write(tmp_path, example().replace("USD", "EUR")))
     outlook = economics.evaluate(economics.cards(storage.to_frame(factory.run(H100))), prices)
-    text = render.economics_markdown(outlook)
+    text = written("markdown", outlook)
     assert "EUR/h" in text
     assert "USD" not in text
 
@@ -423,22 +429,22 @@ def test_a_site_full_of_each() -> None:
 
 def test_every_table_says_that_an_asic_wins() -> None:
     found = outlook(factory.run(H100))
-    text = render.economics_markdown(found)
+    text = written("markdown", found)
     assert economics.SENTENCE in text
     assert "S21-class ASIC" in text
     assert "4,5" in text
     # also where nothing could be reckoned
-    bare = render.economics_markdown(outlook(factory.run(H100, metered=False)))
+    bare = written("markdown", outlook(factory.run(H100, metered=False)))
     assert economics.SENTENCE in bare
     assert "S21-class ASIC" in bare
 
 
 def test_flat_rows_name_their_units() -> None:
-    items = json.loads(render.economics_json(outlook(factory.run(H100))))
+    items = json.loads(written("json", outlook(factory.run(H100))))
     assert len({tuple(item) for item in items}) == 1
     assert all(item["unit"] for item in items)
     assert {item["unit"] for item in items} >= {"USD/h", "USD/MWh", "USD/GPU/year", "USD/PH/s/day", "share"}
-    assert render.economics_csv(outlook(factory.run(H100))).splitlines()[0] == "what,use,figure,unit,low,likely,high"
+    assert written("csv", outlook(factory.run(H100))).splitlines()[0] == "what,use,figure,unit,low,likely,high"
 
 
 def test_a_loser_is_told_to_switch_off() -> None:

@@ -20,11 +20,11 @@ _SCRIPT = """
 import resource, sys
 from pathlib import Path
 from bench.analysis import compare
-from bench.output import tables as render
+from bench import output
 from bench import storage
 frame = storage.read([Path(sys.argv[1])], compare.COLUMNS)
 result = compare.compare(frame)
-render.comparison_csv(result)
+output.render(output.comparison(result), "csv")
 print(len(frame), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -65,10 +65,7 @@ def cards(frame: pd.DataFrame, ai: str | None = None) -> list[Card]:
         BenchError: no rows, or no transformer task holds the words of ``ai``.
     """
     result = compare(frame, metrics=("rate_per_s", "power_mean_w", "work_per_j", "tokens_per_s"))
-    groups: dict[int, dict[str, Comparison]] = {}
-    for item in result.comparisons:
-        groups.setdefault(id(item.key), {})[item.metric] = item
-    usable = [held for held in groups.values() if held["rate_per_s"].value is not None]
+    usable = [held for held in result.groups() if held["rate_per_s"].value is not None]
     words = (ai or "").split()
     if words and not any(_is_ai(held) and _has_words(held, words) for held in usable):
         tasks = dict.fromkeys(held["rate_per_s"].task.label for held in usable if _is_ai(held))

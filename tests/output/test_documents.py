@@ -5,26 +5,45 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from bench import storage
+from bench import output, storage
 from bench.analysis import compare, published
 from bench.analysis.economics import Range
-from bench.model import Device, Sensor
-from bench.output import tables as render
+from bench.analysis.frontier import frontiers
+from bench.model import Device, Record, Sensor
+from bench.output.comparison import comparison_grid, comparison_notes
+from bench.output.economics import money
+from bench.output.run import peak_notes, row_notes
 from tests.support import factory
 
 A, B = factory.CARD_A, factory.CARD_B
 
 
-def shown(thing: Any, width: int = 250) -> str:
+def shown(*things: Any, width: int = 250) -> str:
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(thing)
+    console.print(*things)
     return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def escaped(text: str) -> str:
+    return re.sub(r"([\\|<\[*_`])", r"\\\1", text)
+
+
+def text_of(document: output.Document, to: output.Format) -> str:
+    (text,) = output.render(document, to)
+    assert isinstance(text, str)
+    return text
+
+
+def run_grid(records: list[Record]) -> output.Grid:
+    (grid,) = output.run(records).grids
+    return grid
 
 
 @pytest.mark.parametrize(
@@ -40,7 +59,7 @@ def shown(thing: Any, width: int = 250) -> str:
     ],
 )
 def test_money(value: Range | None, text: str) -> None:
-    assert render.money(value) == text
+    assert money(value) == text
 
 
 def result_of(*records: Any, **how: Any) -> compare.Result:
@@ -49,12 +68,12 @@ def result_of(*records: Any, **how: Any) -> compare.Result:
 
 def test_screen_and_markdown_hold_the_same_cells() -> None:
     result = published.lay(result_of(factory.run(A), factory.run(B)), ["H100 SXM"])
-    grid = render.comparison_grid(result)
-    screen, markdown = shown(render.comparison_table(result)), render.comparison_markdown(result)
+    grid = comparison_grid(result)
+    screen, markdown = shown(*output.render(output.comparison(result))), text_of(output.comparison(result), "markdown")
     for cells in grid.rows:
         for text in cells:
             assert text in screen
-            assert render._escape(text) in markdown
+            assert escaped(text) in markdown
     table = [line for line in markdown.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in table} == {len(grid.header) + 1}
     assert len(table) == len(grid.rows) + 2
@@ -64,16 +83,16 @@ def test_nothing_is_eaten_by_markup_or_ends_a_cell() -> None:
     odd = "Card [bold] |x| `y` <b>"
     records = [replace(record, device_name=odd) for record in factory.run(A)]
     result = result_of(records, factory.run(B))
-    assert odd in shown(render.comparison_table(result))
-    assert f"against {odd}" in shown(render.comparison_table(result))
-    markdown = render.comparison_markdown(result)
+    assert odd in shown(*output.render(output.comparison(result)))
+    assert f"relative to {odd}" in shown(*output.render(output.comparison(result)))
+    markdown = text_of(output.comparison(result), "markdown")
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
     assert "<b>" not in markdown.replace("\\<b>", "")
 
 
 def test_cards_stand_under_one_another() -> None:
-    grid = render.comparison_grid(result_of(factory.run(A), factory.run(B)))
+    grid = comparison_grid(result_of(factory.run(A), factory.run(B)))
     assert grid.header == ("workload", "metric", "card", "n", "figure", "ratio [95%]", "verdict")
     assert [(cells[1], cells[2]) for cells in grid.rows[:4]] == [
         ("rate", A.name),
@@ -86,7 +105,7 @@ def test_cards_stand_under_one_another() -> None:
 
 
 def test_one_run_is_one_line_per_task_with_every_metric() -> None:
-    grid = render.rows_grid(factory.run(A))
+    grid = run_grid(factory.run(A))
     assert len(grid.rows) == 2
     assert grid.header[:4] == ("card", "workload", "implementation", "n")
     assert "tokens/J (modelled)" in grid.header
@@ -95,21 +114,21 @@ def test_one_run_is_one_line_per_task_with_every_metric() -> None:
 
 
 def test_without_watts_there_is_no_column_of_dashes() -> None:
-    grid = render.rows_grid(factory.run(A, metered=False))
+    grid = run_grid(factory.run(A, metered=False))
     assert grid.header[-2:] == ("rate", "tokens/s (modelled)")
 
 
 def test_two_cards_of_one_name_are_kept_apart() -> None:
     twin = [replace(record, device_uuid="GPU-twin") for record in factory.run(A)]
-    assert len(render.rows_grid([*factory.run(A), *twin]).rows) > len(render.rows_grid(factory.run(A)).rows)
+    assert len(run_grid([*factory.run(A), *twin]).rows) > len(run_grid(factory.run(A)).rows)
 
 
 def test_invalid_lines_are_marked() -> None:
     lost = [factory.invalid(record) for record in factory.run(A)]
-    grid = render.rows_grid([*factory.run(A, workloads=[factory.gemm]), *[r for r in lost if r.workload == "sha256d"]])
+    grid = run_grid([*factory.run(A, workloads=[factory.gemm]), *[r for r in lost if r.workload == "sha256d"]])
     assert grid.header[-1] == "note"
     assert [cells[-1] for cells in grid.rows] == ["", "invalid"]
-    beside = render.comparison_grid(result_of(factory.run(B), lost))
+    beside = comparison_grid(result_of(factory.run(B), lost))
     assert [cells[-1] for cells in beside.rows if cells[2] == A.name] == ["invalid"] * 6
 
 
@@ -121,7 +140,7 @@ def test_notes_of_a_run() -> None:
         replace(factory.gemm(repeat=4), warnings="idle moved; clocks fell", energy_method="assumed"),
         replace(factory.gemm(repeat=5), warnings="idle moved"),
     ]
-    notes = "\n".join(render.row_notes(records))
+    notes = "\n".join(row_notes(records))
     for said in (
         "counter frozen",
         "not verified",
@@ -132,20 +151,20 @@ def test_notes_of_a_run() -> None:
         "smoke",
     ):
         assert said in notes
-    assert render.row_notes(factory.run(A)) == []
+    assert row_notes(factory.run(A)) == []
 
 
 def test_the_share_of_the_peak_is_told_with_its_source_and_the_clock_that_explains_over_100_percent() -> None:
     usual = factory.gemm(mbu=0.25, peak_source="stated: made up, at 1755 MHz boost")
-    (note,) = render.peak_notes([usual])
+    (note,) = peak_notes([usual])
     assert note.startswith(
         "transformer gemm llama3-8b bf16 b1 s8192: MFU 70.8%, MBU 25.0% of the peak (stated: made up"
     )
     assert "SM clock" not in note
-    (note,) = render.peak_notes([replace(usual, mfu=1.04, sm_clock_mhz_mean=1900.0)])
+    (note,) = peak_notes([replace(usual, mfu=1.04, sm_clock_mhz_mean=1900.0)])
     assert "MFU 104.0%" in note
     assert "the SM clock was 1900 MHz" in note
-    assert render.peak_notes([replace(usual, mfu=None)]) == [], "an unknown peak is no peak"
+    assert peak_notes([replace(usual, mfu=None)]) == [], "an unknown peak is no peak"
 
 
 def test_notes_of_a_comparison_say_why_and_where() -> None:
@@ -154,7 +173,7 @@ def test_notes_of_a_comparison_say_why_and_where() -> None:
         result_of(factory.run(A), portable, [factory.invalid(factory.sha256d(B, 9, implementation="torch-portable"))]),
         ["L4"],
     )
-    notes = "\n".join(render.comparison_notes(result))
+    notes = "\n".join(comparison_notes(result))
     assert "refused: implementation_class torch-portable against native" in notes
     assert "this run, line 22" in notes
     assert "published, not measured here: L4 sha256 single hashcat m1400, measured 5.400 GH/s — tnAnGel" in notes
@@ -163,8 +182,8 @@ def test_notes_of_a_comparison_say_why_and_where() -> None:
 
 def test_csv_and_json_hold_the_same_rows() -> None:
     result = published.lay(result_of(factory.run(A), factory.run(B, metered=False)), ["L4"])
-    rows = list(csv.DictReader(render.comparison_csv(result).splitlines()))
-    items = json.loads(render.comparison_json(result))
+    rows = list(csv.DictReader(text_of(output.comparison(result), "csv").splitlines()))
+    items = json.loads(text_of(output.comparison(result), "json"))
     assert len(rows) == len(items)
     for row, item in zip(rows, items, strict=True):
         assert list(row) == list(item)
@@ -172,7 +191,7 @@ def test_csv_and_json_hold_the_same_rows() -> None:
             assert row[name] == (
                 "" if value is None else str(value) if not isinstance(value, bool) else str(value).lower()
             )
-    assert render.objects_csv([]) == ""
+    assert text_of(output.Document((), []), "csv") == ""
 
 
 def test_devices() -> None:
@@ -183,10 +202,43 @@ def test_devices() -> None:
         ),
         (Device("cpu", 0, "Example CPU C"), Sensor("none", None, reason="RAPL is readable by root only")),
     ]
-    screen = shown(render.devices_table(found))
+    screen = shown(*output.render(output.devices(found)))
     assert "cuda:1" in screen
     assert "80.0 GiB" in screen
     assert "nvml, gpu, counter" in screen
     assert "see below" in screen
-    assert render.device_notes(found) == ["cpu: RAPL is readable by root only"]
-    assert json.loads(render.devices_json(found))[0]["device"]["label"] == "cuda:1"
+    assert output.devices(found).notes == ("cpu: RAPL is readable by root only",)
+    assert json.loads(text_of(output.devices(found), "json"))[0]["device"]["label"] == "cuda:1"
+
+
+@pytest.mark.parametrize("to", ["table", "markdown", "csv"])
+def test_control_characters_are_shown_and_never_sent(to: output.Format) -> None:
+    hostile = "\x1b]0;owned\x07Card\x1b[2J"
+    records = [replace(record, device_name=hostile) for record in factory.run(A)]
+    parts = output.render(output.comparison(result_of(records, factory.run(B))), to)
+    text = shown(*parts)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert r"\x1b" in text.replace("\\\\", "\\")
+
+
+def test_a_cell_of_csv_is_never_a_formula() -> None:
+    records = [replace(record, device_name='=HYPERLINK("http://x")') for record in factory.run(A)]
+    text = text_of(output.comparison(result_of(records, factory.run(B))), "csv")
+    cells = {cell for row in csv.reader(text.splitlines()) for cell in row}
+    assert '\'=HYPERLINK("http://x")' in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "@"))]
+
+
+def test_a_sweep_has_every_format() -> None:
+    records = [
+        replace(record, power_limit_w=limit, rate_per_s=record.rate_per_s * (limit / 700) ** 0.5)
+        for limit in (350.0, 500.0, 700.0)
+        for record in factory.run(A, workloads=[factory.sha256d])
+    ]
+    document = output.sweep(frontiers(records))
+    assert "most per joule" in shown(*output.render(document))
+    items = json.loads(text_of(document, "json"))
+    assert [item["limit_w"] for item in items] == [350.0, 500.0, 700.0]
+    assert sum(item["best"] for item in items) == 1
+    assert text_of(document, "csv").count("\n") == 4
