@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -47,7 +48,8 @@ NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
 def cell(value: object) -> str:
     """One value as CSV text: missing is empty, truth is ``true`` or ``false``, a float is the shortest text that reads
-    back as the same float, and text is cleaned so that a row is always one line.
+    back as the same float, and text is cleaned so that a row is always one line and no
+    spreadsheet runs it.
 
     Raises:
         ValueError: a float that is not finite; missing is None.
@@ -62,7 +64,16 @@ def cell(value: object) -> str:
         return repr(float(value))
     if isinstance(value, int):
         return str(int(value))
-    return clean(str(value))
+    return _no_formula(clean(str(value)))
+
+
+_FORMULA = re.compile(r"[=@].+|[-+](?![0-9.,]+%?$).+")
+"""Text that a spreadsheet would run. A plain number is none."""
+
+
+def _no_formula(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: an apostrophe in front says that it is text."""
+    return f"'{text}" if _FORMULA.fullmatch(text) else text
 
 
 def cleaned(record: Record) -> Record:

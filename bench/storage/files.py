@@ -5,32 +5,77 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.model import BenchError
 
+STDIN = frozenset({"-", "/dev/stdin"})
+MOST_BYTES = 2 << 30
+"""Largest file that is read."""
+
 
 def expand(paths: Sequence[Path]) -> list[Path]:
-    """Files as given and folders as their ``*.csv`` in order of name; each file once.
+    """Files as given and folders as their ``*.csv`` in order of name; each file once, however it is named.
+
+    ``-`` is standard input. A FIFO is read where it is given, and skipped in a folder, where nobody may write to it.
 
     Raises:
-        BenchError: no such path, or a folder without a CSV.
+        BenchError: no such path, not a file, or a folder without a CSV.
     """
-    found: dict[Path, None] = {}
+    found: dict[tuple[int, int] | str, Path] = {}
     for path in paths:
-        if path.is_dir():
-            inside = sorted(path.glob("*.csv"))
-            if not inside:
-                raise BenchError(f"{path} holds no .csv file", "give result CSVs, or a folder that holds some")
-            found.update(dict.fromkeys(inside))
-        elif path.is_file():
-            found[path] = None
-        else:
-            raise BenchError(f"there is no file {path}", "check the path; give result CSVs or folders of them")
+        inside = sorted(entry for entry in path.glob("*.csv") if entry.is_file()) if path.is_dir() else [path]
+        if not inside:
+            raise BenchError(f"{path} holds no .csv file", "give result CSVs, or a folder that holds some")
+        for file in inside:
+            found.setdefault(_identity(file), file)
     if not found:
         raise BenchError("no CSV was given", "give one or more result CSVs, or a folder that holds some")
-    return list(found)
+    return list(found.values())
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    if str(path) in STDIN:
+        return "-"
+    try:
+        entry = path.stat()
+    except OSError:
+        raise BenchError(f"there is no file {path}", "check the path; give result CSVs or folders of them") from None
+    if not (stat.S_ISREG(entry.st_mode) or stat.S_ISFIFO(entry.st_mode)):
+        raise BenchError(f"{path} is not a file", "give result CSVs, or folders of them")
+    return entry.st_dev, entry.st_ino
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path can be read only once and from the start: standard input or a FIFO."""
+    return str(path) in STDIN or path.is_fifo()
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """All of a file, of a FIFO, or of standard input (``-``).
+
+    Raises:
+        BenchError: it cannot be read, or is longer than ``most`` bytes.
+    """
+    try:
+        if str(path) in STDIN:
+            raw = sys.stdin.buffer.read(most + 1)
+        else:
+            with path.open("rb") as stream:
+                raw = stream.read(most + 1)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if len(raw) > most:
+        raise too_large(path, most)
+    return raw
+
+
+def too_large(path: Path, most: int) -> BenchError:
+    """The error for a file above a limit."""
+    return BenchError(f"{path} is larger than {most >> 20} MiB", "give smaller files, or several of them")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,25 +1,24 @@
-"""Reading result CSVs back, strictly: every cell is of its column's type, or the file is refused by line.
+"""Reading result CSVs back: every cell is of its column's type, or the file is refused by line.
 
-pyarrow parses and checks; only where it finds a fault does a slow pass over the file say which cell is wrong.
+pyarrow parses and checks files as bitwatt wrote them; any other goes through :mod:`bench.storage.dialect`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import importlib
-import io
-import math
+import logging
 import os
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.model import SCHEMA_VERSION, BenchError, Record
+from bench.model.text import clean
 from bench.storage.columns import COLUMNS, NAMES, csv_text, row
-from bench.storage.files import cannot_read, expand
+from bench.storage.dialect import Understood, understand
+from bench.storage.files import MOST_BYTES, cannot_read, expand, is_stream, read_bytes, too_large
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,49 +27,118 @@ FILE, LINE = "file", "line"
 """Two columns that :func:`read` adds: the file a row came from, and its line there (line 1 is the header)."""
 
 
-def read(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read result CSVs into one frame, strictly: every cell is of its column's type or the file is refused.
-
-    Returns one row per window in the order given: ``columns`` (default: all of :data:`NAMES`) plus :data:`FILE` and
-    :data:`LINE`. Every column is checked, also those that are not kept. Text is ``category``, floats ``float64`` with
-    NaN for missing, counts ``int64`` (``Int64`` where they may be missing), truth ``bool`` (``boolean`` where it may
-    be missing).
-
-    Raises:
-        BenchError: no such file, empty, not a CSV, a missing, unknown or repeated column, a newer schema, text in a
-            number column, a figure that is not finite, an empty required cell, a cut-off row. With file and line.
-    """
-    kept = list(NAMES) if columns is None else list(columns)
-    arrow: Any = importlib.import_module("pyarrow")
-    tables, files, rows = [], [], []
-    for batch in _batches(expand(paths)):
-        table = _parse(batch, kept)
-        if table is None:
-            # Arrow says only that something is wrong; the slow pass says where
-            for path in dict.fromkeys(part.path for part in batch.parts):
-                _diagnose(path)
-            raise BenchError(f"{batch.parts[0].path} cannot be read as a CSV", "restore the file from a copy")
-        tables.append(table.select(kept))
-        for part in batch.parts:
-            files.append(str(part.path))
-            rows.append((part.first_line, part.rows))
-    whole = arrow.concat_tables(tables).unify_dictionaries()
-    del tables
-    return _frame(whole, files, rows)
-
+_LOGGER = logging.getLogger(__name__)
 
 _BATCH_BYTES = 16 << 20
 _BLOCK_BYTES = 1 << 20
 """Bodies up to this are read without threads: Arrow aborts now and then when a process ends soon after an error."""
+_MOST_LINE_BYTES = 1 << 20
+_MOST_DIALECT_BYTES = 256 << 20
+"""Largest file of another program, which is read as a whole and cell by cell."""
+
+LARGEST, SMALLEST = 1e50, 1e-50
+"""Bounds of any figure but a probability, so that ratios, squares and sums of them stay finite."""
+
+WINDOW_IDENTITY = (
+    *("run_id", "started_utc", "device_uuid", "device_name", "device_index", "power_limit_w", "repeat"),
+    *("workload", "phase", "shape", "dtype", "batch", "seq", "product", "implementation", "options"),
+)
+"""Columns that together name one window: two rows alike in all of them are copies of one measurement."""
+
+
+def read(
+    paths: Sequence[Path], columns: Sequence[str] | None = None, *, note: Callable[[str], None] = _LOGGER.warning
+) -> pd.DataFrame:
+    """Read result CSVs into one frame: every cell is of its column's type, or the file is refused.
+
+    A file that another program saved is read where its meaning is certain; ``note`` is called with a sentence on what
+    was understood. A window that is there more than once, in copies of a file, is kept once, with a sentence too.
+
+    Args:
+        paths: files, folders of them, or ``-`` for standard input.
+        columns: those to keep, by default all. Every column is checked, also those that are not kept.
+        note: takes sentences for a person to read; by default they are logged.
+
+    Returns:
+        One row per window in the order given: ``columns`` plus :data:`FILE` and :data:`LINE`. Text is ``category``,
+        floats ``float64`` with NaN for missing, counts ``int64`` (``Int64`` where they may be missing), truth ``bool``
+        (``boolean`` where it may be missing).
+
+    Raises:
+        BenchError: no such file, empty, too large, not a result CSV, a required column missing, a newer schema, a cell
+            whose meaning is not certain, a figure out of bounds, a cut-off row. With file, line and column.
+    """
+    kept = list(NAMES) if columns is None else list(columns)
+    frame = _load(paths, [*kept, *(name for name in WINDOW_IDENTITY if name not in kept)], note)
+    return _without_copies(frame, note)[[FILE, LINE, *kept]]
+
+
+def _without_copies(frame: pd.DataFrame, note: Callable[[str], None]) -> pd.DataFrame:
+    copies = frame.duplicated(list(WINDOW_IDENTITY))
+    if not copies.any():
+        return frame
+    where = frame.loc[copies, [FILE, LINE]].iloc[0]
+    count = int(copies.sum())
+    rows = "1 row is a copy" if count == 1 else f"{count} rows are copies"
+    note(f"{rows} of windows read before and not counted again, the first at {where[FILE]}, line {where[LINE]}")
+    return frame.loc[~copies].reset_index(drop=True)
+
+
+def _load(paths: Sequence[Path], kept: Sequence[str], note: Callable[[str], None]) -> pd.DataFrame:
+    """Every row of every file, copies included."""
+    arrow: Any = importlib.import_module("pyarrow")
+    files = expand(paths)
+    foreign: dict[Path, Understood] = {}
+    while True:
+        tables, parts = [], []
+        for batch in _batches(files, foreign):
+            table = _parse(batch, kept)
+            if table is None:
+                # Arrow says only that something differs; the slow way either understands the files or says where
+                if all(part.path in foreign for part in batch.parts):
+                    raise BenchError(f"{batch.parts[0].path} cannot be read as a CSV", "restore the file from a copy")
+                foreign |= {part.path: _understood(part.path, note) for part in batch.parts}
+                break
+            tables.append(table.select(list(kept)))
+            parts += batch.parts
+        else:
+            break
+    whole = arrow.concat_tables(tables).unify_dictionaries()
+    del tables
+    return _within_bounds(_frame(whole, parts))
+
+
+def _understood(path: Path, note: Callable[[str], None]) -> Understood:
+    found = understand(read_bytes(path, _MOST_DIALECT_BYTES), path)
+    if found.notes:
+        note(f"{path}: {'; '.join(found.notes)}")
+    return found
+
+
+def _within_bounds(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, if every figure is one that can be computed with."""
+    for column in COLUMNS:
+        if column.type is not float or column.name not in frame:
+            continue
+        size = frame[column.name].abs()
+        wrong = size > LARGEST
+        if not column.name.endswith("_p_value"):
+            wrong |= (size > 0) & (size < SMALLEST)
+        if wrong.any():
+            row = frame.loc[wrong].iloc[0]
+            raise BenchError(
+                f"{row[FILE]}, line {row[LINE]}: {column.name} is {row[column.name]:g}, which no device can reach",
+                "correct the cell; missing is an empty cell",
+            )
+    return frame
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Whole lines of one file: ``rows`` of them, the first at line ``first_line``."""
+    """Whole lines of one file, and their numbers there."""
 
     path: Path
-    first_line: int
-    rows: int
+    lines: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -83,33 +151,51 @@ class _Batch:
     size: int = 0
 
 
-def _batches(paths: Iterable[Path]) -> Iterator[_Batch]:
+def _batches(paths: Iterable[Path], foreign: Mapping[Path, Understood]) -> Iterator[_Batch]:
+    """The files' rows in order. Those in ``foreign`` have been understood already and are not opened."""
     batch: _Batch | None = None
     for path in paths:
         header: tuple[str, ...] = ()
-        for first_line, lines, found in _pieces(path):
+        for lines, body, found in _rows_of(foreign[path]) if path in foreign else _pieces(path):
             header = found or header
-            if batch is not None and (batch.header != header or batch.size + len(lines) > _BATCH_BYTES):
+            if batch is not None and (batch.header != header or batch.size + len(body) > _BATCH_BYTES):
                 yield batch
                 batch = None
             if batch is None:
                 batch = _Batch(header, [], [])
-            batch.parts.append(_Part(path, first_line, _newlines(lines)))
-            batch.body.append(lines)
-            batch.size += len(lines)
+            batch.parts.append(_Part(path, lines))
+            batch.body.append(body)
+            batch.size += len(body)
     if batch is not None:
         yield batch
 
 
-def _pieces(path: Path) -> Iterator[tuple[int, memoryview, tuple[str, ...]]]:
-    """A file's rows as runs of whole lines: (line number of the first, the lines, the header with the first run)."""
+def _rows_of(found: Understood) -> Iterator[tuple[Sequence[int], memoryview, tuple[str, ...]]]:
+    yield found.lines, memoryview(csv_text(found.rows).encode()), NAMES
+
+
+def _pieces(path: Path) -> Iterator[tuple[Sequence[int], memoryview, tuple[str, ...]]]:
+    """A file's rows as runs of whole lines: (their numbers, the lines, the header with the first run).
+
+    A file that is not plainly as bitwatt wrote it gives a header without names, which no batch can be parsed with.
+    """
     line, rest = 2, memoryview(b"")
+    unclear: tuple[Sequence[int], memoryview, tuple[str, ...]] = range(0), memoryview(b""), ("",)
+    if is_stream(path):
+        yield unclear
+        return
     try:
         with path.open("rb") as stream:
-            header = _header(path, stream.readline(), stream)
+            size = os.fstat(stream.fileno()).st_size
+            if size > MOST_BYTES:
+                raise too_large(path, MOST_BYTES)
+            header = _header(stream.readline(_MOST_LINE_BYTES))
+            if header is None:
+                yield unclear
+                return
             while True:
                 # a fresh buffer each time, for the one before is still in use, and no larger than what is left to read
-                left = os.fstat(stream.fileno()).st_size - stream.tell()
+                left = size - stream.tell()
                 room = bytearray(len(rest) + min(_BATCH_BYTES, max(left, 1)))
                 buffer = memoryview(room)
                 buffer[: len(rest)] = rest
@@ -119,19 +205,19 @@ def _pieces(path: Path) -> Iterator[tuple[int, memoryview, tuple[str, ...]]]:
                 filled = len(rest) + got
                 cut = room.rfind(b"\n", 0, filled) + 1
                 if cut:
-                    yield line, buffer[:cut], header
-                    line += _newlines(buffer[:cut])
+                    count = _newlines(buffer[:cut])
+                    yield range(line, line + count), buffer[:cut], header
+                    line += count
                     header = ()
                 rest = buffer[cut:filled]
+                if len(rest) > _MOST_LINE_BYTES:
+                    raise BenchError(
+                        f"{path}, line {line}: longer than {_MOST_LINE_BYTES >> 20} MiB", "give files of bitwatt"
+                    )
     except OSError as error:
         raise cannot_read(path, error) from error
-    if rest:
-        raise BenchError(
-            f"{path}, line {line}: the file ends in the middle of a row",
-            "restore it from a copy; if the row is whole, end the file with a newline",
-        )
-    if line == 2:
-        raise BenchError(f"{path} has a header and no rows", "leave it out, or run the bench again")
+    if rest or line == 2:
+        yield unclear
 
 
 def _newlines(data: memoryview) -> int:
@@ -140,52 +226,22 @@ def _newlines(data: memoryview) -> int:
     return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")))
 
 
-def _header(path: Path, line: bytes, stream: io.BufferedReader) -> tuple[str, ...]:
-    """The header's names, each known, none missing, none twice."""
-    if not line.strip():
-        raise BenchError(f"{path} is empty", "leave it out, or run the bench again")
+def _header(line: bytes) -> tuple[str, ...] | None:
+    """The header's names, if they are exactly ours in whatever order."""
     try:
         (names,) = csv.reader([line.decode("utf-8-sig")])
     except (UnicodeDecodeError, ValueError, csv.Error):
-        names = []
-    known = set(NAMES)
-    if not known.intersection(names):
-        raise BenchError(f"{path} is not a bitwatt result CSV", "give files that `bitwatt run` wrote, or their folder")
-    missing = [name for name in NAMES if name not in names]
-    unknown = [name for name in names if name not in known]
-    twice = [name for name in known if names.count(name) > 1]
-    if missing or unknown or twice:
-        if "schema_version" in names:
-            # a newer file has other columns; its version is the real news
-            start = stream.tell()
-            with contextlib.suppress(UnicodeDecodeError, StopIteration, IndexError, ValueError, csv.Error):
-                cells = next(csv.reader([stream.readline().decode()]))
-                _check_schema(path, 2, int(cells[names.index("schema_version")]))
-            stream.seek(start)
-        if missing:
-            raise BenchError(
-                f"{path}, line 1: the column {missing[0]!r} is missing", "restore the file as `bitwatt run` wrote it"
-            )
-        what = f"the column {unknown[0]!r} is unknown" if unknown else f"the column {twice[0]!r} stands there twice"
-        raise BenchError(f"{path}, line 1: {what}", "remove the column")
-    return tuple(names)
-
-
-def _check_schema(path: Path, line: int, version: int) -> None:
-    if version > SCHEMA_VERSION:
-        raise BenchError(
-            f"{path}, line {line}: schema_version {version} is newer than this bitwatt's {SCHEMA_VERSION}",
-            "update bitwatt to read it",
-        )
-    if version < 1:
-        raise BenchError(f"{path}, line {line}: there is no schema_version {version}", "restore the file from a copy")
+        return None
+    return tuple(names) if sorted(names) == sorted(NAMES) else None
 
 
 def _parse(batch: _Batch, kept: Collection[str]) -> Any:
     """The batch as an Arrow table whose every cell is of its column's type, or None where one is not.
 
-    Optional text that is not kept has nothing that could be wrong and is passed over.
+    Optional text that is not kept has nothing that could be wrong and is not parsed.
     """
+    if batch.header == ("",):
+        return None
     pa: Any = importlib.import_module("pyarrow")
     compute: Any = importlib.import_module("pyarrow.compute")
     arrow_csv: Any = importlib.import_module("pyarrow.csv")
@@ -210,7 +266,7 @@ def _parse(batch: _Batch, kept: Collection[str]) -> Any:
         )
     except pa.ArrowInvalid:
         return None
-    if table.num_rows != sum(part.rows for part in batch.parts):
+    if table.num_rows != sum(len(part.lines) for part in batch.parts):
         return None
     for column in checked:
         values = table[column.name]
@@ -222,50 +278,7 @@ def _parse(batch: _Batch, kept: Collection[str]) -> Any:
     return table if lowest >= 1 and highest <= SCHEMA_VERSION else None
 
 
-_PATTERNS: Mapping[type, str] = {
-    int: r"-?[0-9]+",
-    float: r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?",
-    bool: r"true|false",
-}
-_WANTED: Mapping[type, str] = {int: "a whole number", float: "a number", bool: "true or false"}
-
-
-def _diagnose(path: Path) -> None:
-    """Go through a file cell by cell and raise for the first that is wrong; silent when none is."""
-    patterns = {kind: re.compile(text) for kind, text in _PATTERNS.items()}
-    by_name = {column.name: column for column in COLUMNS}
-    restore = "restore the file from a copy"
-    line = 1
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True)
-            header = next(reader)
-            for cells in reader:
-                line += 1
-                if reader.line_num != line:
-                    raise BenchError(f"{path}, line {line}: a quoted cell runs over the end of the line", restore)
-                if len(cells) != len(header):
-                    raise BenchError(f"{path}, line {line}: {len(cells)} cells where {len(header)} are due", restore)
-                for name, text in zip(header, cells, strict=True):
-                    column = by_name[name]
-                    if not text and column.required:
-                        raise BenchError(f"{path}, line {line}: {name} is empty and must not be", restore)
-                    if text and column.type is not str:
-                        figure = patterns[column.type].fullmatch(text.strip())
-                        if not figure or (column.type is float and not math.isfinite(float(text))):
-                            raise BenchError(
-                                f"{path}, line {line}: {name} is {text!r} and must be {_WANTED[column.type]}",
-                                "correct the cell; missing is an empty cell",
-                            )
-                    if name == "schema_version":
-                        _check_schema(path, line, int(text))
-    except UnicodeDecodeError as error:
-        raise BenchError(f"{path}, line {line + 1}: not UTF-8 text ({error.reason})", restore) from None
-    except csv.Error as error:
-        raise BenchError(f"{path}, line {line + 1}: not a CSV ({error})", restore) from None
-
-
-def _frame(table: Any, files: list[str], rows: list[tuple[int, int]]) -> pd.DataFrame:
+def _frame(table: Any, parts: Sequence[_Part]) -> pd.DataFrame:
     """An Arrow table of checked cells as the frame that :func:`read` promises."""
     import numpy as np
     import pandas as pd
@@ -281,15 +294,23 @@ def _frame(table: Any, files: list[str], rows: list[tuple[int, int]]) -> pd.Data
         elif column.type is bool and not column.required:
             data[name] = values.to_pandas(types_mapper={_arrow_bool(): pd.BooleanDtype()}.get)
         elif column.type is str:
-            data[name] = values.to_pandas()
+            data[name] = _cleaned(values.to_pandas())
         else:
             plain = values.to_numpy(zero_copy_only=False)
             # without missing cells Arrow lends its own memory, which nobody may write to
             data[name] = plain if plain.flags.writeable else plain.copy()
-    codes = np.repeat(np.array(_codes(files), dtype=np.int32), [count for _, count in rows])
+    files = [str(part.path) for part in parts]
+    codes = np.repeat(np.array(_codes(files), dtype=np.int32), [len(part.lines) for part in parts])
     where = pd.Categorical.from_codes(codes, categories=pd.Index(dict.fromkeys(files)))
-    lines = np.concatenate([np.arange(first, first + count) for first, count in rows])
+    lines = np.concatenate([np.asarray(part.lines, dtype=np.int64) for part in parts])
     return pd.DataFrame({FILE: where, LINE: lines, **data}, copy=False)
+
+
+def _cleaned(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Text whose control characters are shown: whatever prints it sends none to a terminal."""
+    if all(clean(text) == text for text in texts.cat.categories):
+        return texts
+    return texts.astype(object).map(clean, na_action="ignore").replace("", None).astype("category")
 
 
 def _arrow_bool() -> Any:
@@ -302,19 +323,19 @@ def _codes(files: list[str]) -> list[int]:
 
 
 def read_records(path: Path) -> list[Record]:
-    """One CSV as records, for few rows.
+    """One CSV as records, copies included, for few rows.
 
     Raises:
         BenchError: as :func:`read`.
     """
-    return to_records(read([path]))
+    return to_records(_load([path], NAMES, _LOGGER.warning))
 
 
 def to_frame(records: Sequence[Record], name: str = "this run") -> pd.DataFrame:
     """Records as the frame that :func:`read` gives of a file called ``name``; there must be at least one."""
-    body = "".join(csv_text([row(record)]) for record in records).encode()
-    batch = _Batch(NAMES, [_Part(Path(name), 2, len(records))], [memoryview(body)])
-    return _frame(_parse(batch, NAMES).unify_dictionaries(), [name], [(2, len(records))])
+    body = csv_text(row(record) for record in records).encode()
+    batch = _Batch(NAMES, [_Part(Path(name), range(2, 2 + len(records)))], [memoryview(body)])
+    return _frame(_parse(batch, NAMES).unify_dictionaries(), batch.parts)
 
 
 def to_records(frame: pd.DataFrame) -> list[Record]:

@@ -37,13 +37,18 @@ AT = {name: position for position, name in enumerate(storage.NAMES)}
     ("column", "text", "says"),
     [
         ("energy_j", "much", "energy_j is 'much' and must be a number"),
-        ("energy_j", "nan", "must be a number"),
         ("rate_per_s", "inf", "must be a number"),
         ("rate_per_s", "1e999", "must be a number"),
         ("work", "0x10", "must be a number"),
         ("launches", "3.5", "launches is '3.5' and must be a whole number"),
         ("batch", "many", "must be a whole number"),
-        ("valid", "True", "must be true or false"),
+        ("valid", "yes", "must be true or false"),
+        ("rate_per_s", "nan", "rate_per_s is empty"),
+        ("rate_per_s", "1e308", "rate_per_s is 1e+308, which no device can reach"),
+        ("work", "1e-300", "which no device can reach"),
+        ("work", "1,234.5", "a comma"),
+        ("launches", "1" * 5000, "must be a whole number"),
+        ("batch", "9223372036854775808", "must be a whole number"),
         ("ecc", "1", "must be true or false"),
         ("valid", "", "valid is empty and must not be"),
         ("device_name", "", "device_name is empty"),
@@ -71,18 +76,16 @@ def test_a_cell_that_is_wrong_in_a_column_nobody_asked_for_is_refused_too(tmp_pa
         storage.read([put(tmp_path, rows)], ["work"])
 
 
-@pytest.mark.parametrize("name", ["energy_j", "warnings", "schema_version"])
-def test_a_missing_column_is_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["rate_per_s", "schema_version"])
+def test_a_required_column_that_is_missing_is_named(tmp_path: Path, name: str) -> None:
     rows = [[*row[: AT[name]], *row[AT[name] + 1 :]] for row in good(tmp_path)]
-    with pytest.raises(BenchError, match=f"the column '{name}' is missing"):
+    with pytest.raises(BenchError, match=f"line 1: the column '{name}' is missing"):
         storage.read([put(tmp_path, rows)])
 
 
-def test_an_unknown_or_repeated_column_is_named(tmp_path: Path) -> None:
+def test_a_repeated_column_is_named(tmp_path: Path) -> None:
     rows = good(tmp_path)
-    with pytest.raises(BenchError, match="the column 'mood' is unknown"):
-        storage.read([put(tmp_path, [[*rows[0], "mood"], *([*row, ""] for row in rows[1:])])])
-    with pytest.raises(BenchError, match="the column 'work' stands there twice"):
+    with pytest.raises(BenchError, match="the column 'work' is there twice"):
         storage.read([put(tmp_path, [[*rows[0], "work"], *([*row, "1.0"] for row in rows[1:])])])
 
 
@@ -104,24 +107,31 @@ def test_a_row_cut_short_is_named(tmp_path: Path, dropped: int) -> None:
     rows = good(tmp_path)
     rows[2] = rows[2][:-dropped]
     with pytest.raises(
-        BenchError, match=f"line 3: {len(storage.NAMES) - dropped} cells where {len(storage.NAMES)} are due"
+        BenchError, match=f"line 3: {len(storage.NAMES) - dropped} cells, but the header has {len(storage.NAMES)}"
     ):
         storage.read([put(tmp_path, rows)])
-    rows[2] = rows[2] + [""] * (dropped + 1)
+    rows[2] = rows[2] + ["1.0"] * (dropped + 1)
     with pytest.raises(BenchError, match="line 3"):
         storage.read([put(tmp_path, rows)])
 
 
-def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
+def test_a_file_cut_at_any_byte_is_refused_or_said(tmp_path: Path) -> None:
+    """Only a cut in the very last cell of a row, which is free text, cannot be told from a missing line end."""
     path = factory.write(tmp_path / "a.csv", factory.run(repeats=1))
     raw = path.read_bytes()
-    ends = {place + 1 for place, byte in enumerate(raw) if byte == ord("\n")}
+    whole = storage.read_records(path)
+    read = 0
     for cut in range(0, len(raw), 13):
         path.write_bytes(raw[:cut])
-        if cut in ends and cut > min(ends):
+        notes: list[str] = []
+        try:
+            frame = storage.read([path], note=notes.append)
+        except BenchError:
             continue
-        with pytest.raises(BenchError):
-            storage.read([path])
+        read += 1
+        assert storage.to_records(frame)[:-1] == whole[: len(frame) - 1]
+        assert raw[:cut].endswith(b"\n") or "its warnings may be incomplete" in notes[0]
+    assert read <= 2
 
 
 @pytest.mark.parametrize(
@@ -130,7 +140,7 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"\n", "is empty"),
         (b"hello\nworld\n", "is not a bitwatt result CSV"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "is not a bitwatt result CSV"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "line 1: not UTF-8 text"),
         (b'{"kind":"sidecar"}\n', "is not a bitwatt result CSV"),
         (",".join(storage.NAMES).encode() + b"\n", "has a header and no rows"),
         (",".join(storage.NAMES).encode(), "has a header and no rows"),
@@ -143,14 +153,11 @@ def test_what_is_no_csv_is_refused(tmp_path: Path, raw: bytes, says: str) -> Non
         storage.read([path])
 
 
-def test_bytes_that_are_no_text_and_blank_lines_are_named(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_and_broken_lines_are_named(tmp_path: Path) -> None:
     path = factory.write(tmp_path / "a.csv", factory.run(repeats=1))
     raw = path.read_bytes()
     path.write_bytes(raw.replace(b"example-host", b"ex\xffmple-host"))
     with pytest.raises(BenchError, match="not UTF-8"):
-        storage.read([path])
-    path.write_bytes(raw + b"\n" + raw.split(b"\n")[1] + b"\n")
-    with pytest.raises(BenchError, match="line 4: 0 cells"):
         storage.read([path])
     path.write_bytes(raw.replace(b"example-host", b'"example\nhost"'))
     with pytest.raises(BenchError, match="line 2: a quoted cell runs over"):
