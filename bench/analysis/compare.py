@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "METRICS", "SUBJECTS", "InvalidRow", "Result", "compare", "flat"]
 
 _ACROSS_DEVICES = frozenset({"device_name", "device_uuid", "run_id", "file", "host"})
-"""Subjects whose pairs may be of two device names. A driver is only ever set against a driver on the same card."""
+"""Subjects whose pairs may be of two device names. Drivers are only compared on the same card."""
 
 DEVICE_OPTIONS = frozenset({"threads", "isa", "gap", "found"})
 """Options that are the device's own best (cores, scratchpad layout, the winning shape of a search): they must match on
@@ -165,8 +165,8 @@ def _baseline(subjects: Sequence[str], asked: str | None, by: str) -> str:
     near = [name for name in subjects if asked.casefold() in name.casefold()]
     if len(near) == 1:
         return near[0]
-    what = f"fits {len(near)} of them" if near else "is none of them"
-    raise BenchError(f"--baseline {asked!r} {what} (--by {by})", f"choose from {', '.join(near or subjects)}")
+    matches = f"matches {len(near)} of them" if near else "matches none of them"
+    raise BenchError(f"--baseline {asked!r} {matches} (--by {by})", f"choose from {', '.join(near or subjects)}")
 
 
 def _split_keys(
@@ -264,7 +264,7 @@ def _join(*parts: str | None) -> str | None:
 def _pick(line: Line, bases: Sequence[Line], subject: str) -> tuple[Line | None, str | None]:
     """The baseline line to set ``line`` against, or None and why."""
     if not bases:
-        return None, "the baseline has no line of this task"
+        return None, "the baseline did not run this task"
     differing = [(_differing(line, base, MUST_MATCH, subject), base) for base in bases]
     fitting = [base for fields, base in differing if not fields]
     if not fitting:
@@ -282,7 +282,10 @@ def _pick(line: Line, bases: Sequence[Line], subject: str) -> tuple[Line | None,
     nearest = [base for base in fitting if closeness(base) == best]
     if len(nearest) > 1:
         apart = [name for name in line.key if len({base.key[name] for base in nearest}) > 1]
-        return None, f"the baseline has {len(nearest)} lines of this task ({', '.join(apart)} differ); give fewer files"
+        return (
+            None,
+            f"the baseline has {len(nearest)} results for this task ({', '.join(apart)} differ); give fewer files",
+        )
     return nearest[0], None
 
 
@@ -357,7 +360,7 @@ def _ratio(
         return replace(own, verdict=more if difference > 0 else less, reason=_join(own.reason), **bounds)
     if abs(difference) > half and note:
         return cannot(note, **bounds)
-    return cannot("the interval holds 1", **bounds)
+    return cannot("the interval contains 1", **bounds)
 
 
 def _welch(mine: Stat, theirs: Stat) -> float:
@@ -376,14 +379,14 @@ def _sensor_half_width(line: Line, base: Line) -> tuple[float | None, str | None
     if not known:
         if one:
             return 0.0, None
-        return None, "the sensors' own uncertainty is not known, so two cards' watts cannot be ranked"
+        return None, "the sensors' uncertainty is unknown, so the watts of two cards cannot be ranked"
     assert line.watts is not None and base.watts is not None  # noqa: PT018, S101 - for the type checker
     assert line.sensor_w is not None and base.sensor_w is not None  # noqa: PT018, S101
     if not one:
         mine, theirs = line.sensor_w / line.watts, base.sensor_w / base.watts
-        return math.hypot(mine, theirs), f"finer than the sensors can tell (±{mine:.1%} and ±{theirs:.1%})"
+        return math.hypot(mine, theirs), f"within the sensors' errors (±{mine:.1%} and ±{theirs:.1%})"
     offset = _offset_w(line.watts, line.sensor_w, base.watts, base.sensor_w)
-    return offset * abs(1 / line.watts - 1 / base.watts), f"finer than the sensor's offset allows (±{offset:.1f} W)"
+    return offset * abs(1 / line.watts - 1 / base.watts), f"within the sensor's offset error (±{offset:.1f} W)"
 
 
 def _offset_w(watts_a: float, error_a: float, watts_b: float, error_b: float) -> float:
@@ -451,7 +454,7 @@ def _mean(
         ratio_low=low,
         ratio_high=high,
         verdict=verdict,
-        reason=f"geometric mean over {len(shared)} tasks that all have: {', '.join(shared)}",
+        reason=f"geometric mean over {len(shared)} tasks that all have run: {', '.join(shared)}",
     )
 
 

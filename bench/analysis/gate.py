@@ -72,21 +72,21 @@ def _condition(text: str) -> Condition:
         raise BenchError(f"--fail-if {text!r}: there is no metric {metric!r}", f"choose from {', '.join(METRICS)}")
     bound = float(match["bound"]) / (100 if match["unit"] else 1)
     if bound <= 0:
-        raise BenchError(f"--fail-if {text!r} bounds a ratio by zero", "give the ratio to the baseline, such as 0.95")
+        raise BenchError(f"--fail-if {text!r} compares a ratio with 0", "give the ratio to the baseline, such as 0.95")
     return Condition(text, tuple(selector), metric, match["operator"], bound)
 
 
 def judge(result: Result, condition: Condition) -> Judgement:
-    """Hold a condition against every line that is not the baseline's. The ratio itself counts, not its interval.
+    """Test a condition on every result but the baseline's. The ratio itself counts, not its interval.
 
     Raises:
-        BenchError: an unknown name in the condition, or (exit code 3) no line it speaks of has a ratio: a gate that
-            judges nothing must not pass. An invalid line that it speaks of is the same.
+        BenchError: an unknown name in the condition, or (exit code 3) no result it names has a ratio: a gate that
+            judges nothing must not pass. Neither must one that names an invalid result.
     """
     if result.baseline is None:
         raise BenchError(
-            f"--fail-if {condition.text!r} needs a baseline, and there is one {result.by} only",
-            "give the CSVs of two, or another --by",
+            f"--fail-if {condition.text!r} needs a baseline, but there is only one {result.by}",
+            "give CSVs of two, or another --by",
         )
     known: dict[str, None] = {}
     for line in result.comparisons:
@@ -95,7 +95,8 @@ def judge(result: Result, condition: Condition) -> Judgement:
     wanted = _consume(".".join(condition.selector), tuple(known))
     if wanted is None:
         raise BenchError(
-            f"--fail-if {condition.text!r} names what these CSVs do not hold", f"choose from {', '.join(known)}"
+            f"--fail-if {condition.text!r} names something that these CSVs do not contain",
+            f"choose from {', '.join(known)}",
         )
     spoken = [
         line
@@ -106,10 +107,10 @@ def judge(result: Result, condition: Condition) -> Judgement:
     unjudged = tuple(line for line in spoken if line.ratio is None)
     broken = [line for line in unjudged if line.verdict == "invalid"]
     if not judged or broken:
-        why = (broken or unjudged)[0].reason if unjudged else "no line of this kind beside the baseline's"
+        why = (broken or unjudged)[0].reason if unjudged else "only the baseline has such a result"
         raise BenchError(
             f"--fail-if {condition.text!r} cannot be judged ({why})",
-            "compare runs that both hold it, valid and with watts if it is an energy figure",
+            "compare runs that both contain it, valid, and with watts if it is an energy figure",
             exit_code=EXIT_INVALID if broken else EXIT_USAGE,
         )
     holds = _OPERATORS[condition.operator]

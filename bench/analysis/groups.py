@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TASK = ("workload", "phase", "shape", "product", "dtype", "batch", "seq")
-"""What was done. Lines of different tasks are never set against each other."""
+"""What was done. Results of different tasks are never compared."""
 
 MUST_MATCH = (
     "schema_version",

@@ -41,7 +41,7 @@ def path_of_list() -> Path:
     for path in (PACKAGE / "_reference" / "published.csv", PACKAGE.parent / "results" / "reference" / "published.csv"):
         if path.is_file():
             return path
-    raise BenchError("the published figures are not installed", "install bitwatt anew")
+    raise BenchError("the published figures are not installed", "reinstall bitwatt")
 
 
 def figures(path: Path | None = None) -> list[Published]:
@@ -74,7 +74,7 @@ def figures(path: Path | None = None) -> list[Published]:
                     )
                 found.append(figure)
     except OSError as error:
-        raise BenchError(f"cannot read {path} ({error.strerror})", "check the path and its rights") from error
+        raise BenchError(f"cannot read {path} ({error.strerror})", "check the path and its permissions") from error
     return found
 
 
@@ -98,7 +98,9 @@ def lay(result: Result, cards: Sequence[str] = (), path: Path | None = None) -> 
     for card in cards:
         near = known if card == "all" else [name for name in known if card.casefold() in name.casefold()]
         if not near:
-            raise BenchError(f"nothing is published here of a card {card!r}", f"choose from all, {', '.join(known)}")
+            raise BenchError(
+                f"there are no published figures for a card {card!r}", f"choose from all, {', '.join(known)}"
+            )
         wanted += near
     dtypes = {line.key["dtype"] for line in result.comparisons if line.key["dtype"] is not None}
     laid = []

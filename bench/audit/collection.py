@@ -59,7 +59,7 @@ def check(path: Path) -> Check:
     sidecar = storage.sidecar_path(path)
     if not sidecar.exists():
         raise BenchError(
-            f"{path} has no sidecar", f"put {sidecar.name} in the same folder; it holds the proof of the work"
+            f"{path} has no sidecar", f"put {sidecar.name} in the same folder; it holds the evidence of the work"
         )
     in_sidecar = {note.row for note in storage.read_sidecar(sidecar).windows}
     bare = [number for number in range(1, len(records) + 1) if number not in in_sidecar]
@@ -168,5 +168,5 @@ def readme(folder: Path) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise BenchError(f"{path} lacks the marks around its table", f"put back the lines {BEGIN} and {END}")
+        raise BenchError(f"{path} lacks the markers around its table", f"restore the lines {BEGIN} and {END}")
     return f"{before}{BEGIN}\n\n{table(folder)}\n{END}{after}"

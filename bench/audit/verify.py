@@ -59,7 +59,7 @@ def verify(paths: Sequence[Path]) -> Verdict:
         if not sidecar_path.exists():
             raise BenchError(
                 f"{path} has no sidecar: {sidecar_path.name} is not in its folder",
-                "keep both files together; without the sidecar nothing proves the rows",
+                "keep both files together; without the sidecar the rows cannot be checked",
             )
         sidecar = storage.read_sidecar(sidecar_path)
         findings += _findings(path, records, sidecar)

@@ -78,7 +78,7 @@ def accelerators() -> list[Device]:
     except RuntimeError as error:
         raise BenchError(
             f"torch sees a {kind} device but cannot use it ({first_line(error)})",
-            "mend the driver, or use --device cpu",
+            "fix the driver, or use --device cpu",
         ) from error
 
 
@@ -171,7 +171,7 @@ def _signs_of_a_gpu(why: str) -> str | None:
     signs = [path for path in ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/kfd") if Path(path).exists()]
     if not signs:
         return None
-    return f"{signs[0]} says that there is a GPU, but {why}: this run measures the CPU"
+    return f"{signs[0]} suggests a GPU, but {why}: this run measures the CPU"
 
 
 def _cpu_name() -> str:

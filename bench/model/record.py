@@ -155,6 +155,6 @@ class Measurement:
     samples: tuple[Sample, ...]
     audit: Audit
     idle: Idle | None
-    """The baseline that the row's net figures were first reckoned with."""
+    """The baseline that the row's net figures were first computed with."""
     reference_energy_j: float | None = None
-    """Joules of the same window by another meter that was laid beside (Zeus); None where none was."""
+    """Joules of the same window by another meter (Zeus); None where there was none."""

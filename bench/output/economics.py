@@ -113,5 +113,5 @@ def _site_grid(outlook: Outlook) -> Grid:
         )
         for choice in outlook.site
     )
-    title = f"a site of {outlook.site_mw:g} MW at its meter, full of one kind"
+    title = f"a site of {outlook.site_mw:g} MW at its meter, filled with one kind of machine"
     return Grid(header, rows, frozenset(range(2, 7)), (), title)

@@ -67,7 +67,7 @@ class _Card:
                 now_w=self.now_w(),
             )
         except pynvml.NVMLError as error:
-            raise BenchError(f"NVML tells no power limit ({error})", FIX) from None
+            raise BenchError(f"NVML reports no power limit ({error})", FIX) from None
 
     def now_w(self) -> float:
         return int(self._nvml.nvmlDeviceGetPowerManagementLimit(self._handle)) / 1000
@@ -147,7 +147,7 @@ class PowerLimiter:
     """A card's power limit, for the time of a ``with`` block.
 
     Raises:
-        BenchError: no single card matches, or it tells no limits.
+        BenchError: no single card matches, or it reports no limits.
     """
 
     def __init__(self, spec: str, device: Device) -> None:
@@ -204,7 +204,7 @@ class PowerLimiter:
         """Put the old limit back. Idempotent.
 
         Raises:
-            BenchError: it could not be put back; the message says by which command.
+            BenchError: it could not be restored; the message gives the command that does so.
         """
         if self._closed:
             return
@@ -215,7 +215,7 @@ class PowerLimiter:
             restored = self._end(self._start({**self._arguments, "restore_w": self.range.now_w}))
         if not restored and self._changed:
             raise BenchError(
-                f"the power limit of {self.range.name} could not be put back to {self.range.now_w:g} W",
+                f"the power limit of {self.range.name} could not be restored to {self.range.now_w:g} W",
                 f"sudo nvidia-smi -i {self.range.uuid} -pl {self.range.now_w:g}",
             )
 

@@ -70,11 +70,11 @@ def understand(raw: bytes, path: Path) -> Understood:
     rows = _rows(text, path, found.notes)
     header_line, names = next(rows, (1, []))
     if not any(names):
-        raise BenchError(f"{path} is empty", "leave it out, or run the bench again")
+        raise BenchError(f"{path} is empty", "leave it out, or measure again")
     body = [(line, cells) for line, cells in rows if any(cells)]
     positions = _positions(path, header_line, names, body, found.notes)
     if not body:
-        raise BenchError(f"{path} has a header and no rows", "leave it out, or run the bench again")
+        raise BenchError(f"{path} has a header and no rows", "leave it out, or measure again")
     if not text.endswith(("\n", "\r")):
         last = names[min(len(body[-1][1]), len(names)) - 1]
         found.notes.append(f"the last line has no line end: if the file was cut there, its {last} may be incomplete")
@@ -86,7 +86,7 @@ def understand(raw: bytes, path: Path) -> Understood:
         if len(row) != width:
             raise BenchError(
                 f"{path}, line {line}: {len(row)} cells, but the header has {width}",
-                "put back the missing cells, or remove the row; a quoted or decimal comma may have been lost",
+                "restore the missing cells, or remove the row; a quoted or decimal comma may have been lost",
             )
         found.rows.append([cells.canonical(line, column, row[at] if at >= 0 else "") for column, at in positions])
         found.lines.append(line)
@@ -153,12 +153,12 @@ def _positions(
     where = f"{path}, line {header_line}"
     twice = next((name for name in names if name in known and names.count(name) > 1), None)
     if twice:
-        raise BenchError(f"{where}: the column {twice!r} is there twice", "remove one of the two")
+        raise BenchError(f"{where}: the column {twice!r} appears twice", "remove one of the two")
     for column in COLUMNS:
         if column.required and column.name not in names:
             raise BenchError(
-                f"{where}: the column {column.name!r} is missing, and nothing can stand in for it",
-                "put the column back, or use the file that `bitwatt run` wrote",
+                f"{where}: the column {column.name!r} is missing and has no default",
+                "restore the column, or use the file that `bitwatt run` wrote",
             )
     absent = [name for name in NAMES if name not in names]
     if absent:
@@ -242,7 +242,7 @@ class _Cells:
         if not text:
             if column.required:
                 raise BenchError(
-                    f"{self.path}, line {line}: {column.name} is empty and must not be", "put the value back"
+                    f"{self.path}, line {line}: {column.name} is empty and must not be", "restore the value"
                 )
             return ""
         if column.type is str:

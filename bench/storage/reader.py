@@ -212,7 +212,8 @@ def _pieces(path: Path) -> Iterator[tuple[Sequence[int], memoryview, tuple[str, 
                 rest = buffer[cut:filled]
                 if len(rest) > _MOST_LINE_BYTES:
                     raise BenchError(
-                        f"{path}, line {line}: longer than {_MOST_LINE_BYTES >> 20} MiB", "give files of bitwatt"
+                        f"{path}, line {line}: longer than {_MOST_LINE_BYTES >> 20} MiB",
+                        "give files that bitwatt wrote",
                     )
     except OSError as error:
         raise cannot_read(path, error) from error

@@ -139,7 +139,7 @@ def test_equal_means_with_a_wide_spread_are_not_the_same() -> None:
     there = [factory.sha256d(B, repeat, rate_per_s=A.hash_per_s * factor) for repeat, factor in enumerate(swing)]
     line = one(compared([*here, *there]), B.name)
     assert line.ratio == pytest.approx(1.0)
-    assert (line.verdict, line.reason) == ("cannot tell", "the interval holds 1")
+    assert (line.verdict, line.reason) == ("cannot tell", "the interval contains 1")
 
 
 def test_the_baseline_is_called_so_and_has_no_ratio() -> None:
@@ -166,7 +166,7 @@ def test_watts_of_two_cards_closer_than_their_sensors_cannot_be_ranked() -> None
     )
     line = one(result, near.name, "power_mean_w")
     assert line.verdict == "cannot tell"
-    assert "finer than the sensors can tell (±11.0% and ±11.0%)" in str(line.reason)
+    assert "within the sensors' errors (±11.0% and ±11.0%)" in str(line.reason)
     assert math.log(line.ratio_high / line.ratio) == pytest.approx(math.hypot(0.11, 0.11), rel=0.01)  # type: ignore[operator]
     assert one(result, near.name, "work_per_j").verdict == "cannot tell"
     assert one(result, near.name).verdict == "same"
@@ -205,7 +205,7 @@ def test_an_unknown_sensor_ranks_no_two_cards() -> None:
     bare = [replace(record, sensor_uncertainty_j=None) for record in factory.run(B)]
     line = one(compared([*factory.run(A), *bare]), B.name, "work_per_j")
     assert line.verdict == "cannot tell"
-    assert "not known" in str(line.reason)
+    assert "unknown" in str(line.reason)
 
 
 def test_no_watts_is_said_and_is_no_zero() -> None:
@@ -313,7 +313,7 @@ def test_a_task_the_baseline_lacks_has_no_ratio() -> None:
     result = compared([*factory.run(A, workloads=[factory.sha256d]), *factory.run(B)])
     line = one(result, B.name, workload="transformer")
     assert line.ratio is None
-    assert "no line of this task" in str(line.reason)
+    assert "did not run this task" in str(line.reason)
 
 
 def test_the_baseline_line_of_the_same_setting_is_taken() -> None:
@@ -328,7 +328,7 @@ def test_the_baseline_line_of_the_same_setting_is_taken() -> None:
     unclear = compared([*at(A, 300.0), *at(A, 500.0), *at(B, 400.0)])
     line = one(unclear, B.name)
     assert line.ratio is None
-    assert "2 lines of this task (power_limit_w differ)" in str(line.reason)
+    assert "2 results for this task (power_limit_w differ)" in str(line.reason)
 
 
 def test_a_driver_is_only_set_against_a_driver_on_the_same_card() -> None:
@@ -395,10 +395,10 @@ def test_an_unknown_by_is_refused(by: str) -> None:
 
 def test_unknown_baseline_metric_and_no_rows() -> None:
     both = [*factory.run(A), *factory.run(B)]
-    with pytest.raises(BenchError, match="is none of them") as told:
+    with pytest.raises(BenchError, match="matches none of them") as told:
         compared(both, baseline="H999")
     assert A.name in told.value.fix
-    with pytest.raises(BenchError, match="fits 2 of them"):
+    with pytest.raises(BenchError, match="matches 2 of them"):
         compared(both, baseline="Example")
     with pytest.raises(BenchError, match="no metric 'speed'"):
         compared(both, metrics=["speed"])
@@ -479,10 +479,10 @@ def test_unknown_names_are_refused_with_the_choices(both: compare.Result) -> Non
     with pytest.raises(BenchError, match="no metric 'hashrate'") as told:
         gate.conditions("sha256d.hashrate<0.9")
     assert "work_per_j" in told.value.fix
-    with pytest.raises(BenchError, match="do not hold") as told:
+    with pytest.raises(BenchError, match="do not contain") as told:
         gate.judge(both, *gate.conditions("scrypt.rate_per_s<0.9"))
     assert "sha256d" in told.value.fix
-    with pytest.raises(BenchError, match="do not hold"):
+    with pytest.raises(BenchError, match="do not contain"):
         gate.judge(both, *gate.conditions("transformer.fp8.rate_per_s<0.9"))
 
 
@@ -547,7 +547,7 @@ def test_published_figures_are_laid_beside_and_in_no_statistic() -> None:
     assert "ml-engineering" in str(rate.reason)
     # types that nobody measured here are not laid beside
     assert not [line for line in laid.published if line.key["dtype"] == "fp8"]
-    with pytest.raises(BenchError, match="nothing is published here"):
+    with pytest.raises(BenchError, match="no published figures"):
         published.lay(plain, ["H999"])
     assert len(published.lay(plain, ["all"]).published) > 60
 

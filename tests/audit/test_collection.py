@@ -98,7 +98,7 @@ def test_the_readme_lists_what_is_there(tmp_path: Path) -> None:
 def test_a_readme_without_its_marks_is_refused(tmp_path: Path) -> None:
     folder = empty_collection(tmp_path)
     (folder / "README.md").write_text("# R\n")
-    with pytest.raises(BenchError, match="lacks the marks"):
+    with pytest.raises(BenchError, match="lacks the markers"):
         collection.readme(folder)
     (folder / "README.md").unlink()
     with pytest.raises(BenchError, match="cannot read"):

@@ -122,7 +122,7 @@ def test_a_limit_that_cannot_be_put_back_is_told_with_the_command(
     limiter._child.kill()
     limiter._child.wait()
     monkeypatch.setenv("FAKE_NVML_SCRIPT", "/nowhere")
-    with pytest.raises(BenchError, match="could not be put back") as error:
+    with pytest.raises(BenchError, match="could not be restored") as error:
         limiter.close()
     assert error.value.fix == f"sudo nvidia-smi -i {UUID} -pl 650"
 

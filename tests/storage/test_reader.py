@@ -85,7 +85,7 @@ def test_a_required_column_that_is_missing_is_named(tmp_path: Path, name: str) -
 
 def test_a_repeated_column_is_named(tmp_path: Path) -> None:
     rows = good(tmp_path)
-    with pytest.raises(BenchError, match="the column 'work' is there twice"):
+    with pytest.raises(BenchError, match="the column 'work' appears twice"):
         storage.read([put(tmp_path, [[*rows[0], "work"], *([*row, "1.0"] for row in rows[1:])])])
 
 

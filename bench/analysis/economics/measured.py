@@ -69,7 +69,7 @@ def cards(frame: pd.DataFrame, ai: str | None = None) -> list[Card]:
     words = (ai or "").split()
     if words and not any(_is_ai(held) and _has_words(held, words) for held in usable):
         tasks = dict.fromkeys(held["rate_per_s"].task.label for held in usable if _is_ai(held))
-        raise BenchError(f"no transformer task here holds {ai!r}", f"choose from {'; '.join(tasks) or 'none'}")
+        raise BenchError(f"no transformer task here matches {ai!r}", f"choose from {'; '.join(tasks) or 'none'}")
     valid = frame[frame["valid"] & frame["verified"]]
     return [_card(name, usable, words, valid) for name in dict.fromkeys(result.subjects)]
 

@@ -100,7 +100,7 @@ def evaluate(measured: Sequence[Card], prices: Prices, site_mw: float | None = N
     """
     power = prices.site_mw if site_mw is None else site_mw
     if power is not None and not 0 < power < math.inf:
-        raise BenchError(f"a site of {power} MW holds nothing", "give the megawatts at its meter, above 0")
+        raise BenchError(f"a site cannot have {power} MW", "give the megawatts at its meter, above 0")
     asic_box = Box.of(_asic_ranges(prices))
     asic_side = _side(asic_box, mining_revenue, mining_kwh, mining_net)
     outlooks = tuple(_card_outlook(card, prices) for card in measured)

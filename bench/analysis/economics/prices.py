@@ -129,7 +129,7 @@ def _prices(data: Mapping[str, Any]) -> Prices:
         raise BenchError(f"format is {data.get('format')!r} and must be 1", "write `format = 1` at the top")
     as_of, currency = data.get("as_of"), data.get("currency")
     if not isinstance(as_of, date):
-        raise BenchError("as_of must be a date", "write the day the prices were true, as in `as_of = 2026-05-20`")
+        raise BenchError("as_of must be a date", "write the date of the prices, as in `as_of = 2026-05-20`")
     if not isinstance(currency, str) or not currency:
         raise BenchError("currency is missing", 'write for example `currency = "USD"`')
     for name in UNITS:
@@ -182,10 +182,10 @@ def _price(name: str, item: object, units: Mapping[str, float], currency: str, b
     low, high = _BOUNDS[bounds]
     if not all(low <= value <= high for value in values):
         raise BenchError(
-            f"[{name}] lies outside {low:g} … {high:g} {next(iter(local))}", "correct the figure, or its unit"
+            f"[{name}] is outside {low:g} … {high:g} {next(iter(local))}", "correct the figure, or its unit"
         )
     if values != sorted(values):
-        raise BenchError(f"[{name}] is not in order", "give low ≤ likely ≤ high")
+        raise BenchError(f"low, likely and high of [{name}] are out of order", "give low ≤ likely ≤ high")
     first, likely, last = values * 3 if len(values) == 1 else values
     return Price(Range(first, likely, last), next(iter(local)), item["source"])
 
@@ -196,5 +196,5 @@ def _asic(item: object) -> Asic:
         raise BenchError("[asic] must have exactly its four keys", f"give it {', '.join(sorted(names))}")
     good = all(isinstance(item[name], int | float) and item[name] > 0 for name in ("hash_th_per_s", "j_per_th"))
     if not good or not all(isinstance(item[name], str) and item[name] for name in ("name", "source")):
-        raise BenchError("[asic] holds a figure that is no number above 0, or no name or source", "correct it")
+        raise BenchError("[asic] needs a name, a source and figures above 0", "correct it")
     return Asic(**item)

@@ -9,7 +9,7 @@ from bench.analysis.economics.outlook import Outlook
 from bench.analysis.economics.range import Range
 
 SENTENCE = "SHA-256d on a GPU loses to an ASIC by orders of magnitude"
-"""Stands under every table."""
+"""Shown under every table."""
 
 
 def notes(outlook: Outlook) -> list[str]:
@@ -35,7 +35,7 @@ def notes(outlook: Outlook) -> list[str]:
         sides = [side for side in (item.mining, item.ai) if side is not None]
         if sides and all(side.net_per_h.likely is not None and side.net_per_h.likely < 0 for side in sides):
             lines.append(f"{item.card.name}: loses money in both uses; better switched off")
-    lines.append("ranges are the worst and the best corner of all inputs at once, not a 95% interval")
+    lines.append("ranges take every input at its worst or at its best; they are not 95% intervals")
     lines.append(f"prices as of {outlook.prices.as_of.isoformat()}, from the price file; nothing was fetched")
     return [line.replace("USD", outlook.prices.currency) for line in lines]
 
