@@ -464,9 +464,6 @@ def _keeping_rows(results: Store) -> Iterator[Store]:
     else:
         if results.records:
             _streams.err.print(f"wrote {results.path} and {results.sidecar.name}")
-    finally:
-        if not results.records:
-            results.sidecar.unlink(missing_ok=True)
 
 
 def _show_rows(records: list[Record], layout: Layout) -> None:

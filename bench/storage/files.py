@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.model import BenchError
 
 STDIN = frozenset({"-", "/dev/stdin"})
+STDOUT = frozenset({"-", "/dev/stdout"})
 MOST_BYTES = 2 << 30
 """Largest file that is read."""
 
@@ -81,27 +82,45 @@ def too_large(path: Path, most: int) -> BenchError:
 def write_atomically(path: Path, text: str) -> None:
     """Write all of ``text`` to ``path`` or nothing: a synced temporary file in the same folder is renamed over it.
 
+    ``-`` and ``/dev/stdout`` are standard output. A symbolic link is followed, so that it still is one afterwards.
+
     Raises:
-        BenchError: the disk is full or may not be written; what was at ``path`` is untouched.
+        BenchError: the disk is full or may not be written, or ``path`` is a device, a FIFO or a folder; what was at
+            ``path`` is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if str(path) in STDOUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        path = path.resolve(strict=False)
+        if path.exists() and not path.is_file():
+            raise BenchError(f"{path} is not a regular file", "choose a file, or - for standard output")
+        _replace(path, text.encode())
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: links that lead to one another, before Python 3.13
+        raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
-            write_all(fd, text.encode())
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise cannot_write(path, error) from error
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_all(fd: int, data: bytes) -> None:

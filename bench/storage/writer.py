@@ -130,10 +130,18 @@ class Store:
         self._lines = lines
 
     def close(self) -> None:
-        """Close the sidecar. Idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the sidecar, and remove it if no row was written. Idempotent.
+
+        What counts is the CSV on disk: a row may be there that an interrupted :meth:`append` never reported.
+        """
+        if self._fd < 0:
+            return
+        fd, self._fd = self._fd, -1
+        try:
+            if not self.path.exists():
+                self.sidecar.unlink(missing_ok=True)
+        finally:
+            os.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -151,11 +159,13 @@ class Store:
         try:
             write_all(self._fd, line)
             os.fsync(self._fd)
-        except OSError as error:
+        except BaseException as error:
             # half a line must not stay in the middle of the file if a later write succeeds
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._length)
-            raise cannot_write(self.sidecar, error) from error
+            if isinstance(error, OSError):
+                raise cannot_write(self.sidecar, error) from error
+            raise
         self._length += len(line)
 
     def _write(self, lines: Iterable[str]) -> None:
@@ -184,8 +194,7 @@ def create(out_dir: Path, name: str) -> Store:
     store = Store(path, fd)
     try:
         store._note(Opening())
-    except BenchError:
+    except BaseException:
         store.close()
-        sidecar.unlink(missing_ok=True)
         raise
     return store
