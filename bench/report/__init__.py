@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from bench import __version__
 from bench.analysis.compare import Result, compare
 from bench.analysis.economics import Outlook
-from bench.model import BenchError
 from bench.model.sidecar import Sidecar
 from bench.report import (
     checks,
@@ -37,7 +36,6 @@ from bench.report import (
     words,
 )
 from bench.report.entries import Entry, collect
-from bench.report.figure import Figure
 from bench.report.pictures import png
 from bench.report.runs import runs
 
@@ -80,10 +78,7 @@ def render(
         outlook: what :func:`bench.analysis.economics.evaluate` found for the same rows; None: no money on the page.
         title: the page's heading.
 
-    Raises:
-        BenchError: Plotly is not installed.
     """
-    plotly = _plotly()
     entries = collect(frame, result)
     chosen = words.headline(entries)
     timed = runs(frame, sidecars)
@@ -96,7 +91,10 @@ def render(
         "sweep": sweep.draw(entries),
         "money": None if outlook is None else money.chart(outlook),
     }
-    data: dict[str, Any] = {"figures": {item.id: _plain(item) for item in drawn.values() if item is not None}}
+    data: dict[str, Any] = {
+        "cards": words.listed(list(dict.fromkeys(entry.card for entry in entries))),
+        "source": f"measured {_dates(frame)}, bitwatt {__version__}",
+    }
     if outlook is not None and money.starts(outlook):
         data["money"] = money.data(outlook, {entry.card: entry.series for entry in entries})
     return html.render(
@@ -119,8 +117,7 @@ def render(
         settings=settings.settings_table(frame),
         style=html.own_text("page.css"),
         data=html.script_json(data),
-        plotly=html.script_text(plotly),
-        script=html.script_text(html.own_text("page.js")),
+        script=html.scripts(),
     )
 
 
@@ -148,25 +145,6 @@ def _at_lead(
     part = frame[keep.to_numpy(dtype=bool)]
     alone = compare(part, result.baseline, result.by)
     return collect(part, alone), alone
-
-
-def _plain(item: Figure) -> dict[str, Any]:
-    return {
-        "title": item.title,
-        "views": [
-            {"name": view.name, "data": view.data, "layout": view.layout, "height": view.height} for view in item.views
-        ],
-    }
-
-
-def _plotly() -> str:
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise BenchError("the report page needs Plotly, which is not installed", "pip install 'bitwatt[report]'") from (
-            None
-        )
-    return str(get_plotlyjs())
 
 
 def _dates(frame: pd.DataFrame) -> str:

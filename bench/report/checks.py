@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.output.format import figures
+from bench.output.format import MISSING, figures
 from bench.report.entries import plain_rows, task_label
-from bench.report.table import MOST_ROWS, NOTHING, Cell, Row, Table, not_shown
+from bench.report.table import MOST_ROWS, Cell, Row, Table, not_shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def _without(text: str, common: Sequence[str]) -> str:
 
 
 def _cells(row: dict[str, Any], warnings: str | None) -> list[str | Cell]:
-    shares = NOTHING
+    shares = MISSING
     if row["shares_found"] is not None:
         shares = f"{row['shares_found']} / {figures(row['shares_expected'] or 0, 3)}"
         shares += "" if row["shares_p_value"] is None else f" ({figures(row['shares_p_value'], 2)})"
@@ -110,7 +110,7 @@ def _cells(row: dict[str, Any], warnings: str | None) -> list[str | Cell]:
         "; ".join(reasons),
         {True: "yes", False: "no"}.get(row["steady"], "not judged"),
         shares,
-        NOTHING if ratio is None else f"{ratio:.3f}",
-        NOTHING if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})",
+        MISSING if ratio is None else f"{ratio:.3f}",
+        MISSING if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})",
         (row["throttle_reasons"] or "nothing").replace(";", ", "),
     ]

@@ -1,7 +1,7 @@
-"""What the page shows of each line: compare's figures by metric, and what the rows say beside them. Pure.
+"""What the page shows of each result: compare's figures by metric, and means of some other columns. Pure.
 
-No statistic is made here: values and intervals are ``bench.analysis``'s. Beside them stand plain means of
-columns that have none (MFU, arithmetic intensity) and the sensors' own uncertainty as the rows state it.
+No statistic is made here: values and intervals come from ``bench.analysis``. Columns without an interval (MFU,
+arithmetic intensity, the sensor's own uncertainty) are plain means over the rows.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import Result
-from bench.model import Comparison
-from bench.output.format import figures, symbol
-from bench.report.table import NOTHING
+from bench.model import Comparison, TaskKey
+from bench.output.format import MISSING, figures, interval, scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +25,7 @@ _MODES = ("standard", "quick", "smoke")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: a card, a task, a setting, and its figures."""
+    """One result: a card, a task, a setting, and its figures."""
 
     key: Mapping[str, Any]
     card: str
@@ -34,7 +33,7 @@ class Entry:
     """Number of the card on this page: its colour, marker and dash everywhere."""
     task: str
     setting: str
-    """What tells it from the card's other lines of this task; empty where nothing does."""
+    """What tells it from the card's other results of this task; empty where nothing does."""
     metrics: Mapping[str, Comparison]
     means: Mapping[str, float]
     """Plain means over the valid rows of :data:`_MEANS`, those that the rows hold."""
@@ -55,7 +54,7 @@ class Entry:
 
 
 def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
-    """The lines of ``result`` in its order, with what ``frame`` says beside them."""
+    """The results of ``result`` in its order, with the means of ``frame``."""
     grouped: dict[tuple[Any, ...], dict[str, Comparison]] = {}
     for found in result.comparisons:
         grouped.setdefault(tuple(found.key.values()), {})[found.metric] = found
@@ -84,7 +83,7 @@ def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
 
 
 def _telling(keys: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Card → key columns in which two of its lines of one task differ."""
+    """Card → key columns in which two of its results of one task differ."""
     aside = {"device_name", "workload", "work_unit", "implementation_class", "energy_source", *_TASK}
     differing: dict[str, dict[str, None]] = {}
     first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
@@ -131,14 +130,11 @@ def _plain(value: Any) -> Any:
 
 
 def task_label(key: Mapping[str, Any]) -> str:
-    """What was done, short: ``sha256d``, ``gemm llama3-8b bf16, batch 1, 8192 tokens``."""
-    parts = [] if key["workload"] == "transformer" else [str(key["workload"])]
-    if key["phase"] not in (None, "scan"):
-        parts.append(str(key["phase"]))
-    parts += [str(key[name]) for name in ("shape", "product", "dtype") if key[name] is not None]
-    sizes = [f"batch {key['batch']}"] if key["batch"] is not None else []
-    sizes += [f"{key['seq']} tokens"] if key["seq"] is not None else []
-    return ", ".join([" ".join(parts), *sizes])
+    """What was done, short: ``sha256d``, ``decode llama3-8b bf16 b64 s2048``."""
+    task = TaskKey.of(key)
+    if task.phase == "scan":
+        return task.workload
+    return task.label.removeprefix("transformer ")
 
 
 def setting_label(name: str, value: object) -> str:
@@ -160,36 +156,32 @@ def setting_label(name: str, value: object) -> str:
             return f"{name.removeprefix('device_').replace('_', ' ')} {value}"
 
 
-def unit_text(unit: str) -> str:
-    """``hash/J`` → ``H/J``; ``token/J`` stays."""
-    work, slash, per = unit.partition("/")
-    return f"{symbol(work)}{slash}{per}"
-
-
-_PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def scale(values: Sequence[float], unit: str) -> tuple[float, str]:
-    """A factor and the unit with its SI prefix, so that the largest of ``values`` reads between 1 and 1000."""
-    most = max(map(abs, values), default=0.0)
-    for factor, prefix in _PREFIXES if unit_text(unit).startswith(("H", "FLOP", "token")) else ():
-        if most >= factor and not (unit.startswith("token") and factor < 1e6):
-            return factor, prefix + unit_text(unit)
-    return 1.0, unit_text(unit)
-
-
 def interval_text(found: Comparison) -> str:
-    """``12.50 MH/J (12.42 to 12.58)``; ``(one window)`` where there is no spread."""
+    """``12.50 MH/J [12.42, 12.58]``; it says so where one window has no spread."""
     if found.value is None:
-        return NOTHING
+        return MISSING
     factor, unit = scale([found.value], found.unit)
-    if found.low is None or found.high is None:
-        return f"{figures(found.value / factor)} {unit} (one window, no interval)"
-    return f"{figures(found.value / factor)} {unit} ({figures(found.low / factor)} to {figures(found.high / factor)})"
+    low, high = (None if bound is None else bound / factor for bound in (found.low, found.high))
+    value, bracket, bounds = interval(found.value / factor, low, high).partition(" [")
+    return f"{value} {unit}{bracket}{bounds}" if bracket else f"{value} {unit} (one window, no interval)"
+
+
+_PHASES = ("decode", "prefill", "gemm", "train", "mamf")
+
+
+def task_rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Sorts tasks: sha256d first of hashes; of AI whole sets of real models, decode before prefill before the rest."""
+    phase = str(key["phase"])
+    return (
+        key["workload"] not in ("sha256d", "transformer"),
+        str(key["shape"]).startswith("tiny"),
+        key["product"] is not None,
+        _PHASES.index(phase) if phase in _PHASES else len(_PHASES),
+    )
 
 
 def best(entries: Sequence[Entry], metric: str) -> Entry | None:
-    """Of lines of one card and task the one to show first: longest windows, the device's own code, native type, the
+    """Of results of one card and task the one to show first: longest windows, the device's own code, native type, the
     highest power limit, unlocked clocks, then the best figure.
     """
     held = [entry for entry in entries if entry.figure(metric) is not None]

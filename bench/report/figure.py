@@ -1,8 +1,8 @@
 """A figure of the page as plain data: traces and layout without a colour. Pure.
 
-Colours belong to the reader's theme, so the page's script fills them in from each trace's ``series`` (a card's number
-or ``published``). What must be told apart without colour is decided here: marker shape and dash by card, text labels.
-Every text passes through :func:`bench.report.html.plot_text`, because Plotly reads a dialect of HTML.
+Colours belong to the reader's theme: the style sheet gives them to each trace's ``series`` (a card's number or
+``published``). What distinguishes cards without colour is decided here: marker shape and dash by card, text labels.
+:mod:`bench.report.svg` draws it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class View:
     data: list[dict[str, Any]]
     layout: dict[str, Any]
     height: int = 460
+    group: str = ""
+    """Heading of the view's name in the chooser."""
     cut: bool = False
     """Whether a whisker leaves the plot."""
 
@@ -48,34 +50,30 @@ class Figure:
 
 def marker(series: int, *, size: int = 11) -> dict[str, Any]:
     """The card's own marker, the same in every figure."""
-    return {"symbol": SYMBOLS[series % len(SYMBOLS)], "size": size, "opacity": 1}
+    return {"symbol": SYMBOLS[series % len(SYMBOLS)], "size": size}
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
-    """An axis with its title, unit included; ticks never run out of the picture."""
-    return {"title": {"text": title}, "automargin": True, **more}
+    """An axis with its title, unit included."""
+    return {"title": {"text": title}, **more}
 
 
 def error(found: Sequence[Comparison], factor: float) -> dict[str, Any]:
-    """95% intervals as error bars; none where a line has one window."""
+    """95% intervals as error bars; none where a result has one window."""
 
     def gap(item: Comparison, bound: float | None) -> float:
         return 0.0 if bound is None or item.value is None else abs(bound - item.value) / factor
 
     return {
-        "type": "data",
-        "symmetric": False,
         "array": [gap(item, item.high) for item in found],
         "arrayminus": [gap(item, item.low) for item in found],
-        "thickness": 2,
-        "width": 6,
     }
 
 
 _FARTHEST = 4.0
 """An axis follows the whiskers up to this many times its largest value; two wild windows must not flatten the rest."""
 
-CUT = " A whisker that leaves the plot goes on beyond it: the table has its end."
+CUT = " A whisker that ends at the edge goes on beyond it; the table has its end."
 
 
 def reach(found: Sequence[Comparison], factor: float) -> list[float]:

@@ -7,7 +7,6 @@ and its style sheet.
 from __future__ import annotations
 
 import functools
-import html
 import json
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,22 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.report.svg import drawing, legend
+
 _HERE = Path(__file__).resolve().parent
 
 
 @functools.cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(drawing=drawing, legend=legend)
+    return environment
 
 
 def render(template: str, **values: Any) -> str:
@@ -47,18 +50,22 @@ def script_json(value: Any) -> Markup:
 
 
 def script_text(code: str) -> Markup:
-    """Our own or a library's JavaScript, made unable to end its element.
+    """Our own JavaScript, made unable to end its element.
 
     ``</script`` and ``<!--`` occur in literals only, where the escape means the same character.
     """
     return Markup(code.replace("</script", "\\x3c/script").replace("<!--", "\\x3c!--"))  # noqa: S704
 
 
+_SCRIPTS = ("figures.js", "money.js", "start.js")
+
+
+def scripts() -> Markup:
+    """The page's script: the files of ``scripts/`` one after another, in a scope of their own."""
+    parts = [(_HERE / "scripts" / name).read_text(encoding="utf-8") for name in _SCRIPTS]
+    return script_text('"use strict";\n(() => {\n' + "".join(parts) + "})();\n")
+
+
 def own_text(name: str) -> Markup:
     """A file of this package, such as ``page.css``."""
     return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704
-
-
-def plot_text(text: object) -> str:
-    """A text for Plotly, which reads a small dialect of HTML in every label: shown as it stands."""
-    return html.escape(str(text), quote=False)

@@ -13,9 +13,8 @@ from typing import Any
 
 from bench.analysis import economics
 from bench.analysis.economics import Inputs, Outlook, Price, Range
+from bench.output.format import MISSING
 from bench.report.figure import Figure, View, axis
-from bench.report.html import plot_text
-from bench.report.table import NOTHING
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
     "electricity": ("Electricity price", "USD/kWh"),
@@ -61,7 +60,7 @@ def written(value: float | None, decimals: int) -> str:
     A figure of which one digit at most would be left gets three decimals more.
     """
     if value is None or not math.isfinite(value):
-        return NOTHING
+        return MISSING
     if 0 < abs(value) < 10.0 ** (1 - decimals):
         decimals += 3
     text = f"{value:,.{decimals}f}".replace("-", "−")
@@ -87,14 +86,13 @@ def data(outlook: Outlook, series: Mapping[str, int]) -> dict[str, Any]:
     """What the page's script needs: a scenario per card and the ASIC's."""
     return {
         "currency": outlook.prices.currency,
-        # once more for Plotly, which reads a dialect of HTML
-        "currency_label": plot_text(outlook.prices.currency),
         "cards": [
             {"name": item.name, "series": series.get(item.name, 0), "inputs": asdict(item.inputs)}
             for item in starts(outlook)
         ],
         "asic": {"name": outlook.prices.asic.name, "inputs": asdict(asic_inputs(outlook))},
         "sliders": list(SLIDERS),
+        "over": [{"field": field, "title": axis_title(field, outlook)} for field in SLIDERS],
         "decimals": {**{name: row[2] for name, row in ROWS.items()}, **DECIMALS},
     }
 
@@ -127,28 +125,52 @@ def starts(outlook: Outlook) -> list[Start]:
 
 
 def chart(outlook: Outlook) -> Figure | None:
-    """Net $/h of both uses over one price; the script draws the lines from the sliders' state."""
-    if not starts(outlook):
+    """Net $/h of both uses over one price, for the first card; the script draws it again when a slider moves."""
+    ready = starts(outlook)
+    if not ready:
         return None
     views = [
         View(
             f"over {name.partition(':')[0].lower()}",
-            [],
+            _lines(field, outlook, ready[0].inputs),
             {
-                "xaxis": axis(plot_text(f"{name.partition(':')[0]} ({in_currency(unit, outlook)})")),
-                "yaxis": axis(plot_text(f"Net ({outlook.prices.currency}/h)"), zeroline=True),
-                "showlegend": True,
-                "over": field,
+                "xaxis": axis(axis_title(field, outlook), range=list(limits(field, outlook))),
+                "yaxis": axis(f"Net ({outlook.prices.currency}/h)"),
             },
             400,
         )
-        for field, (name, unit) in SLIDERS.items()
+        for field, (name, _) in SLIDERS.items()
     ]
     text = (
-        "Solid is mining, dashed is renting out for AI, all else as the sliders stand. The upright line is where the "
-        "slider stands now; the diamond is the break-even, where both earn the same."
+        "Solid is mining, dashed is renting out for AI, all else as the sliders are set. The upright line is the "
+        "slider's present value; the diamond is the break-even, where both earn the same."
     )
     return Figure("money", "What the card nets, and where the two uses meet", text, views, "Draw")
+
+
+def axis_title(field: str, outlook: Outlook) -> str:
+    """The name of a price with its unit."""
+    name, unit = SLIDERS[field]
+    return f"{name.partition(':')[0]} ({in_currency(unit, outlook)})"
+
+
+def _lines(field: str, outlook: Outlook, inputs: Inputs) -> list[dict[str, Any]]:
+    low, high = limits(field, outlook)
+    xs = [low + (high - low) * step / 60 for step in range(61)]
+    return [
+        {
+            "series": 0,
+            "mode": "lines",
+            "name": name,
+            "x": xs,
+            "y": [float(net(replace(inputs, **{field: x}))) for x in xs],
+            "line": {"dash": dash, "width": 2.5},
+        }
+        for name, net, dash in (
+            ("mining", economics.mining_net, "solid"),
+            ("AI, rented out", economics.ai_net, "dash"),
+        )
+    ]
 
 
 def in_currency(unit: str, outlook: Outlook) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from bench.analysis import economics
 from bench.analysis.economics import BREAK_EVENS, Inputs, Outlook, Range, Side
-from bench.output.format import figures
+from bench.output.format import MISSING, figures
 from bench.report.figure import Figure
 from bench.report.money import (
     DECIMALS,
@@ -24,7 +24,7 @@ from bench.report.money import (
     verdict_text,
     written,
 )
-from bench.report.table import NOTHING, Cell, Table, table
+from bench.report.table import Cell, Table, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class Slider:
     low: float
     high: float
     value: float
+
+    @property
+    def step(self) -> str:
+        """``any``: a step would round what the price file says. The arrows then move by one, so give a hundredth."""
+        return "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ def _sentence(text: str) -> str:
 
 def _cell(value: Range | None, decimals: int) -> str | Cell:
     if value is None:
-        return NOTHING
+        return MISSING
     if value.low == value.high or value.low is None or value.high is None:
         return written(value.likely, decimals)
     interval = f"({written(value.low, decimals)} to {written(value.high, decimals)})"

@@ -1,154 +1,175 @@
-"""The first figure: hashes per joule against modelled tokens per joule, one point per card and setting. Pure."""
+"""The first figure: what a joule does on each card, mining against AI, one point per card and setting. Pure."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.model import Comparison
-from bench.report.entries import Entry, best, interval_text, scale
+from bench.output.format import scale
+from bench.report.entries import Entry, best, interval_text, task_rank
 from bench.report.figure import CUT, MOST_VIEWS, Figure, View, axis, error, is_cut, marker, reach
-from bench.report.html import plot_text
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A card at one setting: its mining line and its AI line."""
+class Point:
+    """A card at one setting, with the two figures that are compared."""
 
-    mining: Entry
-    ai: Entry
-
-
-def pairs(entries: Sequence[Entry], mining: str, ai: str, metrics: tuple[str, str]) -> list[Pair]:
-    """Cards that have both tasks at one power limit and clock lock, with a figure for each."""
-
-    def place(entry: Entry) -> tuple[Any, ...]:
-        return entry.card, entry.key["power_limit_w"], entry.key["sm_clock_lock_mhz"]
-
-    found = []
-    for where in dict.fromkeys(map(place, entries)):
-        here = [entry for entry in entries if place(entry) == where]
-        first = best([entry for entry in here if entry.task == mining], metrics[0])
-        second = best([entry for entry in here if entry.task == ai], metrics[1])
-        if first is not None and second is not None:
-            found.append(Pair(first, second))
-    return found
+    entry: Entry
+    """The result whose card and setting name the point."""
+    x: Comparison
+    y: Comparison
+    box: tuple[float, float, float, float] | None = None
+    """x and y, low and high, with the sensor's own uncertainty; None where it is not known."""
 
 
 def tasks(entries: Sequence[Entry], unit: str, metric: str) -> list[str]:
-    """Tasks of one unit with a figure, the one that most cards share first; of equals sha256d, then whole sets."""
+    """Tasks of one unit with a figure, the one that most cards share first; of equals by :func:`task_rank`."""
     held: dict[str, set[str]] = {}
-    detail: dict[str, bool] = {}
+    rank: dict[str, tuple[Any, ...]] = {}
     for entry in entries:
         if entry.unit == unit and entry.figure(metric) is not None:
             held.setdefault(entry.task, set()).add(entry.card)
-            detail[entry.task] = entry.key["product"] is not None
-    return sorted(held, key=lambda task: (-len(held[task]), task != "sha256d", detail[task]))
+            rank[entry.task] = task_rank(entry.key)
+    return sorted(held, key=lambda task: (rank[task][:3], -len(held[task]), rank[task]))
+
+
+def pairs(entries: Sequence[Entry], mining: str, ai: str, metrics: tuple[str, str]) -> list[Point]:
+    """Cards that have both tasks at one power limit and clock lock, with a figure for each."""
+
+    def where(entry: Entry) -> tuple[Any, ...]:
+        return entry.card, entry.key["power_limit_w"], entry.key["sm_clock_lock_mhz"]
+
+    here: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in entries:
+        here.setdefault(where(entry), []).append(entry)
+    found = []
+    for own in here.values():
+        first = best([entry for entry in own if entry.task == mining], metrics[0])
+        second = best([entry for entry in own if entry.task == ai], metrics[1])
+        if first is not None and second is not None:
+            x, y = first.metrics[metrics[0]], second.metrics[metrics[1]]
+            across, up = _with_sensor(x, first), _with_sensor(y, second)
+            found.append(Point(first, x, y, (*across, *up) if across and up and metrics[0] == "work_per_j" else None))
+    return found
 
 
 def draw(entries: Sequence[Entry]) -> Figure | None:
-    """Hashes per joule against modelled tokens per joule; rates where no watts were read; None without both."""
+    """Hashes per joule against modelled tokens per joule; rates where no power was read; None without both."""
     for metrics, word in ((("work_per_j", "tokens_per_j"), "joule"), (("rate_per_s", "tokens_per_s"), "second")):
-        choices = itertools.product(tasks(entries, "hash", metrics[0]), tasks(entries, "FLOP", metrics[1]))
+        mining_tasks, ai_tasks = tasks(entries, "hash", metrics[0]), tasks(entries, "FLOP", metrics[1])
         views = [
-            _pick_view(found, mining, ai, metrics, word)
-            for mining, ai in itertools.islice(choices, MOST_VIEWS)
+            _view(found, f"Hashes against tokens per {word}", ai if number == 0 else f"{ai}, {mining}", titles)
+            for number, mining in enumerate(mining_tasks)
+            for ai in ai_tasks
             if (found := pairs(entries, mining, ai, metrics))
+            for titles in [(f"{mining}: hashes per {word}", f"Modelled tokens per {word}")]
         ]
         if views:
-            note = (
-                "Up and to the right is more of both. Whiskers are 95% intervals from the repeats; the shaded box adds "
-                "what the power sensor itself may be wrong by, which no repeat takes away. Tokens are modelled from "
-                "the block's matrix work, not served."
-                if word == "joule"
-                else "No watts were read for a card that ran both, so this shows rates, not efficiency: it says "
-                "nothing about joules. Whiskers are 95% intervals from the repeats. Tokens are modelled from the "
-                "block's matrix work, not served."
-            )
-            note += CUT if any(view.cut for view in views) else ""
-            return Figure("pick", f"Hashes against tokens per {word}", note, views, "AI task")
+            views += _joules(entries, mining_tasks, ai_tasks) + _speed(entries, ai_tasks)
+            return Figure("pick", f"Hashes against tokens per {word}", _note(views, word), views[:MOST_VIEWS], "Draw")
     return None
 
 
-def _pick_view(found: list[Pair], mining: str, ai: str, metrics: tuple[str, str], word: str) -> View:
-    xs = [pair.mining.metrics[metrics[0]] for pair in found]
-    ys = [pair.ai.metrics[metrics[1]] for pair in found]
+def _note(views: Sequence[View], word: str) -> str:
+    note = (
+        "Up and to the right is more of both. Whiskers are 95% intervals from the repeats; the shaded box adds "
+        "what the power sensor itself may be wrong by, which no repeat takes away."
+        if word == "joule"
+        else "No power was read for a card that ran both, so this shows rates, not efficiency: it says "
+        "nothing about joules. Whiskers are 95% intervals from the repeats."
+    )
+    note += (
+        " Tokens are modelled from the block's matrix work, not served. A dotted line joins the power limits of one "
+        "card. Names that would cover others are left out: point at a mark to read it."
+    )
+    if len(views) > MOST_VIEWS:
+        note += f" {len(views) - MOST_VIEWS} more combinations of tasks are not drawn."
+    return note + (CUT if any(view.cut for view in views) else "")
+
+
+def _joules(entries: Sequence[Entry], mining_tasks: Sequence[str], ai_tasks: Sequence[str]) -> list[View]:
+    """Joules per terahash against joules per token, for the leading hash."""
+    views = []
+    for ai in ai_tasks if mining_tasks else ():
+        found = [
+            replace(point, x=_inverse(point.x, 1e12, "J/TH"), y=_inverse(point.y, 1.0, "J/token"), box=None)
+            for point in pairs(entries, mining_tasks[0], ai, ("work_per_j", "tokens_per_j"))
+        ]
+        if found:
+            titles = (f"{mining_tasks[0]}: joules per terahash", "Joules per modelled token")
+            views.append(_view(found, "J/TH against J/token (down and left is better)", ai, titles))
+    return views
+
+
+def _inverse(item: Comparison, scaled_by: float, unit: str) -> Comparison:
+    value, high, low = (None if bound is None else scaled_by / bound for bound in (item.value, item.low, item.high))
+    return replace(item, unit=unit, value=value, low=low, high=high)
+
+
+def _speed(entries: Sequence[Entry], ai_tasks: Sequence[str]) -> list[View]:
+    """Tokens per second against tokens per joule: what speed costs in efficiency, over a card's power limits."""
+    views = []
+    for ai in ai_tasks:
+        found = [
+            Point(entry, x, y)
+            for entry in entries
+            if entry.task == ai and (x := entry.figure("tokens_per_s")) and (y := entry.figure("tokens_per_j"))
+        ]
+        if found:
+            titles = (f"{ai}: modelled tokens per second", "Modelled tokens per joule (× 10⁶: tokens/s per MW)")
+            views.append(_view(found, "Tokens/s against tokens/J", ai, titles))
+    return views
+
+
+def _view(found: Sequence[Point], group: str, name: str, titles: tuple[str, str]) -> View:
+    xs, ys = [point.x for point in found], [point.y for point in found]
     x_factor, x_unit = scale([item.value or 0 for item in xs], xs[0].unit)
     y_factor, y_unit = scale([item.value or 0 for item in ys], ys[0].unit)
-    most_x, most_y = (max(item.value or 0 for item in items) for items in (xs, ys))
-    data, shapes = [], []
-    for series, card in dict.fromkeys((pair.mining.series, pair.mining.card) for pair in found):
-        own = sorted(
-            (item for item in zip(found, xs, ys, strict=True) if item[0].mining.card == card),
-            key=lambda item: -(item[0].mining.key["power_limit_w"] or 0.0),
-        )
-        # names stand below their point, a sweep's limits above, all clear of the edges
-        sides = [
-            ("top" if number or (y.value or 0) < 0.08 * most_y else "bottom")
-            + (" left" if number or (x.value or 0) > 0.8 * most_x else " right")
-            for number, (_, x, y) in enumerate(own)
-        ]
-        # the first point carries the card's name, the others of a sweep only what tells them from it
-        texts = [card if number == 0 else pair.mining.setting for number, (pair, _, _) in enumerate(own)]
+    data: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
+    by_card: dict[int, list[Point]] = {}
+    # the best come first, so that theirs are the names that are written where names would cover each other
+    for point in sorted(found, key=lambda point: -(point.x.value or 0) * (point.y.value or 0)):
+        by_card.setdefault(point.entry.series, []).append(point)
+    for series, points in by_card.items():
+        own = sorted(points, key=lambda point: -(point.entry.key["power_limit_w"] or 0.0))
+        card = own[0].entry.card
         data.append(
             {
                 "series": series,
-                "type": "scatter",
                 "mode": "markers+text" if len(own) == 1 else "lines+markers+text",
-                "name": plot_text(card),
-                "x": [(x.value or 0) / x_factor for _, x, _ in own],
-                "y": [(y.value or 0) / y_factor for _, _, y in own],
-                "text": [
-                    f"<b>{plot_text(text)}</b>" if number == 0 else plot_text(text) for number, text in enumerate(texts)
-                ],
-                "textposition": sides,
-                "cliponaxis": False,
+                "name": card,
+                "x": [(point.x.value or 0) / x_factor for point in own],
+                "y": [(point.y.value or 0) / y_factor for point in own],
+                # the first point carries the card's name, the others of a sweep what distinguishes them from it
+                "text": [card, *(point.entry.setting for point in own[1:])],
                 "line": {"width": 1, "dash": "dot"},
                 "marker": marker(series) | {"size": [15] + [9] * (len(own) - 1)},
-                "error_x": error([x for _, x, _ in own], x_factor),
-                "error_y": error([y for _, _, y in own], y_factor),
-                "hovertext": [
-                    f"<b>{plot_text(pair.mining.name)}</b><br>{plot_text(mining)}: {plot_text(interval_text(x))}"
-                    f"<br>{plot_text(ai)}: {plot_text(interval_text(y))}"
-                    for pair, x, y in own
+                "error_x": error([point.x for point in own], x_factor),
+                "error_y": error([point.y for point in own], y_factor),
+                "hover": [
+                    f"{point.entry.name}\n{titles[0]}: {interval_text(point.x)}\n{titles[1]}: {interval_text(point.y)}"
+                    for point in own
                 ],
-                "hovertemplate": "%{hovertext}<extra></extra>",
             }
         )
-        for pair, x, y in own:
-            across, up = _with_sensor(x, pair.mining), _with_sensor(y, pair.ai)
-            if word == "joule" and across and up:
-                (x0, x1), (y0, y1) = across, up
-                shapes.append(
-                    {
-                        "series": series,
-                        "type": "rect",
-                        "layer": "below",
-                        **{"x0": x0 / x_factor, "x1": x1 / x_factor, "y0": y0 / y_factor, "y1": y1 / y_factor},
-                        "line": {"width": 0},
-                        "opacity": 0.13,
-                    }
-                )
-    # always from zero: twice as far from the corner is twice as much
+        for x0, x1, y0, y1 in (point.box for point in own if point.box is not None):
+            ends = {"x0": x0 / x_factor, "x1": x1 / x_factor, "y0": y0 / y_factor, "y1": y1 / y_factor}
+            shapes.append({"series": series, "type": "rect", **ends, "opacity": 0.13})
     layout = {
-        "xaxis": axis(
-            f"{plot_text(mining)}: hashes per {word} ({x_unit})",
-            range=[0, max([most_x / x_factor * 1.15, *(end * 1.04 for end in reach(xs, x_factor))])],
-            zeroline=False,
-        ),
-        "yaxis": axis(
-            f"Modelled tokens per {word} ({y_unit})",
-            range=[0, max([most_y / y_factor * 1.15, *(end * 1.04 for end in reach(ys, y_factor))])],
-            zeroline=False,
-        ),
+        "xaxis": axis(f"{titles[0]} ({x_unit})", range=_from_zero(xs, x_factor)),
+        "yaxis": axis(f"{titles[1]} ({y_unit})", range=_from_zero(ys, y_factor)),
         "shapes": shapes,
-        "showlegend": False,
-        "legend_when_narrow": True,
     }
-    single = ai if mining == "sha256d" else f"{mining} against {ai}"
-    return View(single, data, layout, 500, cut=is_cut(xs) or is_cut(ys))
+    return View(name, data, layout, 480, cut=is_cut(xs) or is_cut(ys), group=group)
+
+
+def _from_zero(items: Sequence[Comparison], factor: float) -> list[float]:
+    """From zero always: twice as far from the corner is twice as much."""
+    most = max(item.value or 0 for item in items) / factor
+    return [0, max([most * 1.15, *(end * 1.04 for end in reach(items, factor))])]
 
 
 def _with_sensor(item: Comparison, entry: Entry) -> tuple[float, float] | None:

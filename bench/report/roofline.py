@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.model import Comparison
-from bench.output.format import figures
-from bench.report.entries import Entry, interval_text, scale
+from bench.output.format import figures, scale
+from bench.report.entries import Entry, interval_text
 from bench.report.figure import CUT, DASHES, PUBLISHED, Figure, View, axis, error, is_cut, log_ticks, marker, reach
-from bench.report.html import plot_text
 
 
 def draw(entries: Sequence[Entry], published: Sequence[Comparison] = ()) -> Figure | None:
@@ -75,13 +74,11 @@ def _roof(
     said += f", {figures(bandwidth / 1e9)} GB/s" if bandwidth else ", bandwidth not known"
     return {
         "series": series,
-        "type": "scatter",
         "mode": "lines",
-        "name": plot_text(f"{name}: roof, {said}"),
+        "name": f"{name}: roof, {said}",
         "x": [x for x, _ in points],
         "y": [y / factor for _, y in points],
         "line": {"dash": DASHES[series % len(DASHES)] if isinstance(series, int) else "dot", "width": 2},
-        "hovertemplate": f"<b>{plot_text(name)}</b><br>roof: {plot_text(said)}<extra></extra>",
     }
 
 
@@ -115,19 +112,17 @@ def _roofline_view(dtype: str, entries: Sequence[Entry], published: Mapping[str,
         data.append(
             {
                 "series": series,
-                "type": "scatter",
                 "mode": "markers",
-                "name": plot_text(card),
+                "name": card,
                 "x": [entry.means["intensity_flop_per_byte"] for entry in own],
                 "y": [(item.value or 0) / factor for item in found],
                 "marker": marker(series),
                 "error_y": error(found, factor),
-                "text": [
-                    f"<b>{plot_text(entry.name)}</b><br>{plot_text(entry.task)}<br>{plot_text(interval_text(item))}"
-                    + (f"<br>{entry.means['mfu']:.0%} of the stated peak" if "mfu" in entry.means else "")
+                "hover": [
+                    f"{entry.name}\n{entry.task}\n{interval_text(item)}"
+                    + (f"\n{entry.means['mfu']:.0%} of the stated peak" if "mfu" in entry.means else "")
                     for entry, item in zip(own, found, strict=True)
                 ],
-                "hovertemplate": "%{text}<br>%{x:.4g} FLOP/byte<extra></extra>",
             }
         )
     ys = [y for trace in data for y in trace["y"]]

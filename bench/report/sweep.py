@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from bench.output.format import figures
 from bench.report.entries import Entry, best, interval_text
 from bench.report.figure import DASHES, SYMBOLS, Figure, View, axis, error
-from bench.report.html import plot_text
 
 
 def draw(entries: Sequence[Entry]) -> Figure | None:
@@ -55,11 +54,8 @@ def _frontier_view(card: str, lines: Mapping[str, Sequence[Entry]], series: int)
             data.append(
                 {
                     "series": series + number,
-                    "type": "scatter",
                     "mode": "lines+markers",
-                    "name": plot_text(task),
-                    "legendgroup": str(number),
-                    "showlegend": panel == "y",
+                    "name": task,
                     "x": watts,
                     "y": [100 * (item.value or 0) / top for item in found],
                     "yaxis": panel,
@@ -67,20 +63,18 @@ def _frontier_view(card: str, lines: Mapping[str, Sequence[Entry]], series: int)
                     "marker": {
                         "symbol": ["star" if best_ else shape for best_ in crown],
                         "size": [17 if best_ else 9 for best_ in crown],
-                        "opacity": 1,
                     },
                     "error_y": error(found, top / 100),
-                    "text": [
-                        f"<b>{plot_text(task)}</b><br>limit {limit} W<br>{plot_text(interval_text(item))}"
+                    "hover": [
+                        f"{task}\nlimit {limit} W\n{interval_text(item)}"
                         for limit, item in zip(limits, found, strict=True)
                     ],
-                    "hovertemplate": "%{text}<br>%{x:.1f} W drawn, %{y:.1f}% of the best<extra></extra>",
                 }
             )
     layout = {
         "xaxis": axis("Power drawn (W)", anchor="y2"),
-        "yaxis": axis("Rate<br>(% of its best)", domain=[0.56, 1]),
-        "yaxis2": axis("Work per joule<br>(% of its best)", domain=[0, 0.46]),
+        "yaxis": axis("Rate (% of its best)", domain=[0.56, 1]),
+        "yaxis2": axis("Work per joule (% of its best)", domain=[0, 0.46]),
         "showlegend": True,
     }
     return View(card, data, layout, 620)

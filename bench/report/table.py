@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-NOTHING = "–"
-"""A missing figure. Never 0."""
+from bench.output.format import MISSING
 
 MOST_ROWS = 600
 """Rows of a table on the page; a line below says how many more there are."""
@@ -78,7 +77,7 @@ def table(
     kept = [
         column
         for column in range(len(header))
-        if not lean or column < 2 or any(str(row[column]) not in ("", NOTHING) for row in shown)
+        if not lean or column < 2 or any(str(row[column]) not in ("", MISSING) for row in shown)
     ]
     return Table(
         caption,

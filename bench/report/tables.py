@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.compare import Result
-from bench.output.format import figures, quantity
+from bench.output.format import MISSING, figures, quantity
 from bench.report.entries import Entry, interval_text
 from bench.report.figure import GLYPHS
 from bench.report.runs import Run, medians
-from bench.report.table import NOTHING, Cell, Table, table
+from bench.report.table import Cell, Table, table
 
 _RESULTS_HEADER = (
     "Card",
@@ -42,10 +42,10 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
                 str(entry.key["implementation"]) + ("" if entry.key["native"] else " (emulated)"),
                 str(rate.repeats if rate else 0),
                 *(
-                    _with_interval(interval_text(found)) if (found := entry.figure(metric)) else NOTHING
+                    _with_interval(interval_text(found)) if (found := entry.figure(metric)) else MISSING
                     for metric in ("rate_per_s", "power_mean_w", "work_per_j", "tokens_per_s", "tokens_per_j")
                 ),
-                NOTHING if mfu is None else f"{mfu:.1%}",
+                MISSING if mfu is None else f"{mfu:.1%}",
                 *(_verdict(entry, metric, result) for metric in ("rate_per_s", "work_per_j")),
             ]
         )
@@ -55,16 +55,16 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
 
 def _with_interval(text: str) -> Cell:
     """The value, and its interval in small print on a line of its own."""
-    value, bracket, rest = text.partition(" (")
-    return Cell(value, interval=f"({rest}" if bracket else "")
+    value, gap, rest = text.partition(" [") if "[" in text else text.partition(" (")
+    return Cell(value, interval=f"{gap.strip()}{rest}")
 
 
 def _verdict(entry: Entry, metric: str, result: Result) -> str | Cell:
     found = entry.metrics.get(metric)
     if found is None:
-        return NOTHING
+        return MISSING
     if found.verdict == "baseline":
-        return "baseline" if result.baseline is not None else NOTHING
+        return "baseline" if result.baseline is not None else MISSING
     said = found.verdict if found.ratio is None else f"{figures(found.ratio, 4)}× {found.verdict}"
     interval = ""
     if found.ratio_low is not None and found.ratio_high is not None:
@@ -79,7 +79,7 @@ def means_table(result: Result) -> Table | None:
             str(item.key[result.subject]),
             str(item.key["workload"]),
             item.metric.replace("_", " "),
-            NOTHING
+            MISSING
             if item.ratio is None
             else f"{figures(item.ratio)}× ({figures(item.ratio_low or 0)} to {figures(item.ratio_high or 0)})",
             item.verdict,

@@ -7,7 +7,6 @@ from typing import Any
 
 from bench.model.throttle import INVALIDATING, meaning
 from bench.report.figure import Figure, View, axis
-from bench.report.html import plot_text
 from bench.report.runs import IDLE, Run, medians
 
 MOST_POINTS = 2400
@@ -50,26 +49,22 @@ def _view(run: Run) -> View:
     shares = [value for value in data[0]["y"] if value is not None]
     margin = max(0.05, (max(shares) - min(shares)) * 0.2)
     layout: dict[str, Any] = {
-        "yaxis": axis("Rate<br>(% of median)", domain=domains[0], range=[min(shares) - margin, max(shares) + margin]),
+        "yaxis": axis("Rate (% of median)", domain=domains[0], range=[min(shares) - margin, max(shares) + margin]),
         "showlegend": False,
         "shapes": _shades(run),
         "annotations": _numbers(run),
-        "hovermode": "closest",
     }
     for number, (title, points) in enumerate(panels, 2):
         layout[f"yaxis{number}"] = axis(title, domain=domains[number - 1])
         data.append(
             {
                 "series": "line",
-                "type": "scatter",
                 "mode": "lines",
                 "name": title,
                 "x": [round(t, 3) for t, _ in points],
                 "y": [None if value is None else round(value, 2) for _, value in points],
                 "yaxis": f"y{number}",
-                "connectgaps": False,
                 "line": {"width": 1.5},
-                "hovertemplate": "%{x:.1f} s: %{y:.5g}<extra></extra>",
             }
         )
         if title.startswith("Power"):
@@ -82,16 +77,15 @@ def _view(run: Run) -> View:
         number = len(weights)
         layout["throttle"] = True
         layout[f"yaxis{number}"] = axis(
-            "Held back",
+            "Throttled",
             domain=domains[-1],
             tickvals=list(range(len(reasons))),
-            ticktext=[plot_text(meaning(why)) for why in reasons],
+            ticktext=[meaning(why) for why in reasons],
             range=[-0.6, len(reasons) - 0.4],
-            zeroline=False,
         )
         data += [_reason_trace(run, why, place, f"y{number}") for place, why in enumerate(reasons)]
     last = f"y{len(weights)}" if len(weights) > 1 else "y"
-    layout["xaxis"] = axis("Time since start (s)", anchor=last, range=[0, _end(run)], zeroline=False)
+    layout["xaxis"] = axis("Time since start (s)", anchor=last, range=[0, _end(run)])
     return View(run.name, data, layout, int(120 + 130 * sum(weights)))
 
 
@@ -166,29 +160,20 @@ def _rate_trace(run: Run) -> dict[str, Any]:
     middle = medians(run)
     xs: list[float | None] = []
     ys: list[float | None] = []
-    said: list[str | None] = []
     for item in run.stretches:
         share = 100 * item.rate_per_s / middle[(item.card, item.task)]
-        text = f"<b>row {item.row}</b>, {plot_text(item.task)}<br>{share:.2f}% of its median"
-        text += "" if item.valid else "<br>invalid"
         for t in (item.start_s, (item.start_s + item.end_s) / 2, item.end_s):
             xs.append(round(t, 3))
             ys.append(round(share, 4))
-            said.append(text)
         xs.append(None)
         ys.append(None)
-        said.append(None)
     return {
         "series": "line",
-        "type": "scatter",
         "mode": "lines",
         "name": "Rate",
         "x": xs,
         "y": ys,
-        "text": said,
         "line": {"width": 4},
-        "connectgaps": False,
-        "hovertemplate": "%{text}<extra></extra>",
     }
 
 
@@ -197,14 +182,12 @@ def _reason_trace(run: Run, why: str, place: int, panel: str) -> dict[str, Any]:
     stride = max(1, -(-len(times) // MOST_POINTS))
     return {
         "series": "alarm" if why in INVALIDATING else "line",
-        "type": "scatter",
         "mode": "markers",
-        "name": plot_text(meaning(why)),
+        "name": meaning(why),
         "x": [round(t, 3) for t in times[::stride]],
         "y": [place] * len(times[::stride]),
         "yaxis": panel,
         "marker": {"symbol": "x-thin-open" if why in INVALIDATING else "line-ns-open", "size": 9},
-        "hovertemplate": f"%{{x:.1f}} s: {plot_text(meaning(why))}<extra></extra>",
     }
 
 
@@ -213,8 +196,6 @@ def _shades(run: Run) -> list[dict[str, Any]]:
         return {
             "series": series,
             "type": "rect",
-            "layer": "below",
-            "xref": "x",
             "yref": "paper",
             "x0": round(start, 3),
             "x1": round(end, 3),
@@ -242,12 +223,8 @@ def _numbers(run: Run) -> list[dict[str, Any]]:
         {
             "x": round(middle, 3),
             "y": 1,
-            "xref": "x",
             "yref": "paper",
-            "yanchor": "bottom",
-            "showarrow": False,
             "text": text,
-            "font": {"size": 11},
         }
         for middle, length, text in marks
         if length > whole * 0.022
@@ -267,7 +244,10 @@ def _limits(run: Run, panel: str) -> list[dict[str, Any]]:
             "y0": limit,
             "y1": limit,
             "line": {"width": 1, "dash": "dash"},
-            "label": {"text": f"limit {limit:g} W", "textposition": "start", "font": {"size": 11}},
+            "label": {
+                "text": f"limit {limit:g} W",
+                "textposition": "start",
+            },
         }
         for limit in limits
     ]

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from bench.analysis.compare import Result
 from bench.model import Comparison
-from bench.output.format import figures
+from bench.output.format import MISSING, figures
 from bench.report.entries import Entry, best, interval_text
 from bench.report.figure import GLYPHS
 from bench.report.pick import tasks
-from bench.report.table import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,15 +72,12 @@ def tiles(entries: Sequence[Entry], chosen: Headline) -> list[Tile]:
         ):
             entry = lead(entries, card, task, metric)
             if entry is not None:
-                value, _, interval = interval_text(entry.metrics[metric]).partition(" (")
-                remarks = [
-                    f"95%: {interval.rstrip(')')}" if " to " in interval else interval.rstrip(")"),
-                    _power(entry),
-                ]
+                value, bracket, bounds = interval_text(entry.metrics[metric]).partition(" [")
+                remarks = [f"95% interval [{bounds}" if bracket else "", _power(entry)]
                 lines.append((f"{what}: {entry.task}", value, "; ".join(part for part in remarks if part)))
             elif task is not None:
                 timed = lead(entries, card, task, "rate_per_s") is not None
-                lines.append((f"{what}: {task}", NOTHING, "no watts were read" if timed else "no valid window"))
+                lines.append((f"{what}: {task}", MISSING, "no watts were read" if timed else "no valid window"))
         found.append(Tile(card, series, tuple(lines)))
     return found[:MOST_CARDS]
 
@@ -121,7 +117,8 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _list(names: Sequence[str], most: int = 6) -> str:
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """``A, B and C``; beyond ``most`` names, how many more there are."""
     shown = list(names)[:most]
     more = len(names) - len(shown)
     if more:
@@ -151,13 +148,13 @@ def _meters(entries: Sequence[Entry]) -> list[str]:
     found = []
     if read:
         parts = [
-            f"of {_list(list(cards))} {'assumed, not measured' if source == 'assumed' else f'at the scope “{scope}”'}"
+            f"of {listed(list(cards))} {'assumed, not measured' if source == 'assumed' else f'at the scope “{scope}”'}"
             for (source, scope), cards in read.items()
         ]
         found.append(f"Watts: {'; '.join(parts)}.")
     if without:
         some = "some workloads of " if any(card in held for held in read.values() for card in without) else ""
-        found.append(f"No watts were read for {some}{_list(list(without))}: no joules can be told, only rates.")
+        found.append(f"No watts were read for {some}{listed(list(without))}: no joules can be told, only rates.")
     if len({scope for _, scope in read}) > 1:
         found.append("Different scopes cover different parts of a machine, so their joules are not the same joules.")
     return found
@@ -192,7 +189,7 @@ def _leads(entries: Sequence[Entry], result: Result, chosen: Headline) -> list[s
             verdicts.append(item.verdict)
         found += _both(card, result.baseline, verdicts)
     for reason, names in refused.items():
-        found.append(f"{_list(list(names))} cannot be set against {result.baseline}: {reason}.")
+        found.append(f"{listed(list(names))} cannot be set against {result.baseline}: {reason}.")
     return found
 
 
@@ -211,7 +208,7 @@ def _alone(entries: Sequence[Entry], card: str, chosen: Headline) -> str | None:
             said.append(f"a modelled token costs {figures(1 / value)} J ({entry.task})")
         else:
             said.append(f"{interval_text(entry.metrics[metric])} of {entry.task}")
-    return f"On {card}, {_list(said)}." if said else None
+    return f"On {card}, {listed(said)}." if said else None
 
 
 def _against(card: str, baseline: str, item: Comparison, what: str, task: str) -> str:
@@ -252,7 +249,7 @@ def _cautions(entries: Sequence[Entry], frame: pd.DataFrame) -> list[str]:
     found = []
     short = [mode for mode in ("quick", "smoke") if (frame["mode"] == mode).any()]
     if short:
-        found.append(f"Some windows are {_list(short)} ones: too short for a verdict.")
+        found.append(f"Some windows are {listed(short)} ones: too short for a verdict.")
     unsteady = int((frame["steady"] == False).fillna(False).sum())  # noqa: E712 - missing is not unsteady
     if unsteady:
         found.append(f"{_count(unsteady, 'window')} began before rate, power and temperature stood still.")
@@ -261,10 +258,10 @@ def _cautions(entries: Sequence[Entry], frame: pd.DataFrame) -> list[str]:
         found.append(f"{_count(dirty, 'window')} came from a harness with uncommitted changes.")
     emulated = dict.fromkeys(f"{entry.key['dtype']} on {entry.card}" for entry in entries if not entry.key["native"])
     if emulated:
-        found.append(f"Emulated by the device, not native: {_list(list(emulated))}.")
+        found.append(f"Emulated by the device, not native: {listed(list(emulated))}.")
     portable = dict.fromkeys(
         entry.card for entry in entries if entry.key["implementation_class"] == "torch-portable" and entry.metrics
     )
     if portable:
-        found.append(f"{_list(list(portable))} mined with the portable loop, which is not the device's best.")
+        found.append(f"{listed(list(portable))} mined with the portable loop, which is not the device's best.")
     return found

@@ -1,0 +1,224 @@
+  // -- money: the formulas of bench/analysis/economics.py, in the same order of operations ---------------------------------------
+
+  const formula = {
+    miningRevenue: (i) => i.hashprice * i.hash_th_per_s * i.uptime * (1 - i.pool_fee) / 24000,
+    miningKwh: (i) => i.pue * (i.uptime * i.mine_kw + (1 - i.uptime) * i.idle_kw),
+    miningNet: (i) => formula.miningRevenue(i) - i.electricity * formula.miningKwh(i),
+    aiRevenue: (i) => i.rent * i.utilisation * (1 - i.market_fee),
+    aiKwh: (i) => i.pue * (i.utilisation * i.ai_kw + (1 - i.utilisation) * i.idle_kw),
+    aiNet: (i) => formula.aiRevenue(i) - i.electricity * formula.aiKwh(i) - i.ai_extra,
+    advantage: (i) => formula.aiNet(i) - formula.miningNet(i),
+    idleGain: (i) => {
+      const earned = i.hashprice * i.hash_th_per_s * (1 - i.pool_fee) / 24000;
+      return (1 - i.utilisation) * i.uptime * (earned - i.electricity * i.pue * (i.mine_kw - i.idle_kw));
+    },
+  };
+
+  // name → numerator and denominator; none where the denominator is 0
+  const breakEvens = {
+    rent: (i) => [formula.miningNet(i) + i.electricity * formula.aiKwh(i) + i.ai_extra, i.utilisation * (1 - i.market_fee)],
+    electricity: (i) => [
+      formula.aiRevenue(i) - i.ai_extra - formula.miningRevenue(i), formula.aiKwh(i) - formula.miningKwh(i),
+    ],
+    utilisation: (i) => [
+      formula.miningNet(i) + i.electricity * i.pue * i.idle_kw + i.ai_extra,
+      i.rent * (1 - i.market_fee) - i.electricity * i.pue * (i.ai_kw - i.idle_kw),
+    ],
+    hashprice: (i) => [
+      (formula.aiNet(i) + i.electricity * formula.miningKwh(i)) * 24000, i.hash_th_per_s * i.uptime * (1 - i.pool_fee),
+    ],
+    mining_power: (i) => [formula.miningRevenue(i), formula.miningKwh(i)],
+    ai_power: (i) => [formula.aiRevenue(i) - i.ai_extra, formula.aiKwh(i)],
+  };
+  const breakEven = (name, i) => { const [above, below] = breakEvens[name](i); return below ? above / below : null; };
+
+  const side = (i, revenue, kwh, net) => {
+    const energy = kwh(i), hourly = net(i);
+    return {
+      revenue_per_h: revenue(i), power_cost_per_h: i.electricity * energy, net_per_h: hourly,
+      net_per_mwh: energy ? hourly / energy * 1000 : NaN, net_per_year: hourly * 8760,
+    };
+  };
+  const miningSide = (i) => side(i, formula.miningRevenue, formula.miningKwh, formula.miningNet);
+  const aiSide = (i) => side(i, formula.aiRevenue, formula.aiKwh, formula.aiNet);
+
+  function written(value, decimals) {
+    if (value === null || !Number.isFinite(value)) return "–";
+    // a figure of which one digit at most would be left gets three decimals more
+    if (value !== 0 && Math.abs(value) < 10 ** (1 - decimals)) decimals += 3;
+    // toFixed rounds the exact number, as Python does; toLocaleString rounds its shortest decimal text
+    const [whole, rest] = value.toFixed(decimals).split(".");
+    const text = (whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest ? `.${rest}` : "")).replace("-", "−");
+    return /[1-9]/.test(text) ? text : text.replace("−", "");
+  }
+
+  const money = page.money;
+  let scenario = null;
+  const moneyCard = () => money.cards[Number(document.getElementById("money-card").value)];
+  const sliders = (field) => document.querySelectorAll(`[data-slider="${field}"]`);
+
+  // prices that the reader changed stay when another card is chosen; the rest are the card's own
+  const changed = new Map();
+
+  function startMoney() {
+    scenario = { ...moneyCard().inputs, ...Object.fromEntries(changed) };
+    for (const field of money.sliders) for (const input of sliders(field)) input.value = scenario[field];
+    tellMoney();
+  }
+
+  function tell(out, value, decimals) {
+    for (const cell of document.querySelectorAll(`[data-out="${out}"]`)) {
+      cell.textContent = written(value, decimals);
+      cell.dataset.value = value === null ? "" : String(value);
+    }
+  }
+
+  function tellMoney() {
+    const shared = Object.fromEntries(["electricity", "hashprice"].map((field) => [field, scenario[field]]));
+    const found = { mining: miningSide(scenario), ai: aiSide(scenario), asic: miningSide({ ...money.asic.inputs, ...shared }) };
+    for (const [use, values] of Object.entries(found)) {
+      for (const [key, value] of Object.entries(values)) tell(`${use}.${key}`, value, money.decimals[key]);
+    }
+    for (const name of Object.keys(breakEvens)) tell(`break_even.${name}`, breakEven(name, scenario), money.decimals[name]);
+    const gap = formula.advantage(scenario), gain = formula.idleGain(scenario), unit = `${money.currency}/h`;
+    const [winner, loser] = gap > 0 ? ["Renting out for AI", "mining"] : ["Mining", "renting out for AI"];
+    document.getElementById("money-verdict").textContent = gap === 0
+      ? "At these prices both uses earn the same."
+      : `${winner} nets ${written(Math.abs(gap), 4)} ${unit} more than ${loser}.`;
+    document.getElementById("money-idle").textContent = gain > 0
+      ? `Mining in the hours that are not rented adds ${written(gain, 4)} ${unit}.`
+      : `Mining in the hours that are not rented loses ${written(Math.abs(gain), 4)} ${unit}: leave the card idle.`;
+  }
+
+  // -- money: the chart ----------------------------------------------------------------------------------------------
+
+  const SVG = "http://www.w3.org/2000/svg";
+  function part(parent, name, attributes, text) {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (text !== undefined) made.textContent = text;
+    parent.append(made);
+    return made;
+  }
+
+  function roundSteps(low, high) {
+    const span = (high - low) / 5, decade = 10 ** Math.floor(Math.log10(span));
+    const step = [1, 2, 5, 10].map((size) => size * decade).find((size) => size >= span * 0.999);
+    const found = [];
+    for (let n = Math.ceil(low / step - 1e-9); n <= Math.floor(high / step + 1e-9); n += 1) found.push(Number((n * step).toPrecision(12)));
+    return found;
+  }
+
+  // the same geometry as bench/report/svg.py: x in per cent of the plot area, y in pixels
+  function drawMoney() {
+    const box = document.getElementById("plot-money");
+    if (!box) return;
+    const field = money.over[Number(document.getElementById("money-view").value)].field;
+    const drawing = box.querySelector("svg.drawing"), area = drawing.querySelector("svg.area");
+    const height = Number(area.getAttribute("height")), left = 70;
+    const [slider] = sliders(field), low = Number(slider.min), high = Number(slider.max);
+    const xs = Array.from({ length: 61 }, (_, step) => low + (high - low) * step / 60);
+    const lines = [["mining", formula.miningNet, ""], ["AI, rented out", formula.aiNet, "7 4"]].map(
+      ([name, net, dash]) => ({ name, dash, ys: xs.map((x) => net({ ...scenario, [field]: x })) }));
+    const all = lines.flatMap((line) => line.ys), margin = (Math.max(...all) - Math.min(...all) || 1) * 0.08;
+    const bottom = Math.min(...all) - margin, top = Math.max(...all) + margin;
+    const across = (x) => `${(100 * (x - low) / (high - low)).toFixed(2)}%`;
+    const down = (y) => height - (y - bottom) / (top - bottom) * height;
+    area.replaceChildren();
+    area.setAttribute("x", left);
+    area.style.width = `calc(100% - ${left + 12}px)`;
+    for (const y of roundSteps(bottom, top)) {
+      part(area, "line", { class: y === 0 ? "frame" : "grid", x1: 0, x2: "100%", y1: down(y), y2: down(y) });
+      part(area, "text", { class: "ytick", x: 0, dx: -6, y: down(y) + 4 }, String(y).replace("-", "−"));
+    }
+    roundSteps(low, high).forEach((x, n) => {
+      part(area, "line", { class: "grid", x1: across(x), x2: across(x), y1: 0, y2: height });
+      part(area, "text", { class: n % 2 ? "xtick minor" : "xtick", x: across(x), y: height + 17 }, String(x).replace("-", "−"));
+    });
+    part(area, "line", { class: "frame", x1: 0, x2: "100%", y1: height, y2: height });
+    part(area, "text", { class: "ytitle", x: 0, dx: 6 - left, y: -11 }, `Net (${money.currency}/h)`);
+    part(area, "text", { class: "xtitle", x: "50%", y: height + 38 }, money.over.find((item) => item.field === field).title);
+    const plot = part(area, "svg", { width: "100%", height, viewBox: `0 0 1000 ${height}`, preserveAspectRatio: "none" });
+    const series = `s${moneyCard().series % 8}`;
+    for (const { name, dash, ys } of lines) {
+      const d = ys.map((y, n) => `${n ? "L" : "M"}${(1000 * n / 60).toFixed(1)} ${down(y).toFixed(1)}`).join("");
+      part(plot, "path", { class: `line ${series}`, d, "stroke-width": 2.5, "stroke-dasharray": dash, "data-line": name });
+      const end = ys[ys.length - 1] >= ys[0] ? ys.length - 1 : 0;
+      part(area, "text", {
+        class: "name", x: end ? "100%" : "0%", dx: end ? -6 : 6, "text-anchor": end ? "end" : "start",
+        y: Math.max(12, down(ys[end]) - 8),
+      }, name);
+    }
+    const now = across(scenario[field]);
+    part(area, "line", { class: "limit rule", x1: now, x2: now, y1: 0, y2: height });
+    part(area, "text", { class: "small", x: now, dx: 4, y: height - 6 }, "now");
+    const even = breakEven(field, scenario);
+    if (even !== null && even >= low && even <= high) {
+      const y = formula.miningNet({ ...scenario, [field]: even });
+      const mark = part(area, "use", { class: `mark ${series}`, href: "#diamond", x: across(even), y: down(y) });
+      mark.dataset.tip = `break-even at ${written(even, money.decimals[field])}`;
+      part(area, "text", { class: "name", x: across(even), dx: 10, y: down(y) + 18 }, mark.dataset.tip);
+    }
+    box.dataset.lines = JSON.stringify(lines.map((line) => line.ys));
+  }
+
+  function checked(input) {
+    const value = Number(input.value), low = Number(input.min), high = Number(input.max);
+    const hint = document.getElementById(`money-${input.dataset.slider}-hint`);
+    let text = "";
+    if (input.value === "" || !Number.isFinite(value)) text = "Enter a number.";
+    else if (value < low || value > high) text = `Enter a value from ${low} to ${high}.`;
+    hint.textContent = text;
+    hint.hidden = !text;
+    input.toggleAttribute("aria-invalid", Boolean(text));
+    if (text) input.setAttribute("aria-invalid", "true");
+    return text ? null : value;
+  }
+
+  function setPrice(field, value) {
+    scenario[field] = value;
+    changed.set(field, value);
+    for (const input of sliders(field)) { input.value = value; checked(input); }
+  }
+
+  if (money) {
+    let waiting = false;
+    for (const field of money.sliders) {
+      for (const input of sliders(field)) {
+        input.addEventListener("input", () => {
+          const value = checked(input);
+          if (value === null) return;
+          scenario[field] = value;
+          changed.set(field, value);
+          for (const other of sliders(field)) if (other !== input) { other.value = input.value; other.removeAttribute("aria-invalid"); }
+          tellMoney();
+          state.set(field, String(value));
+          // figures change at once; the plot at most once a frame
+          if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; drawMoney(); }); }
+        });
+      }
+    }
+    const again = () => { startMoney(); drawMoney(); };
+    document.getElementById("money-card").addEventListener("change", (event) => {
+      state.set("money", event.target.value === "0" ? "" : moneyCard().name);
+      again();
+    });
+    document.getElementById("money-reset").addEventListener("click", () => {
+      changed.clear();
+      for (const field of money.sliders) {
+        state.set(field, "");
+        document.getElementById(`money-${field}-hint`).hidden = true;
+        for (const input of sliders(field)) input.removeAttribute("aria-invalid");
+      }
+      again();
+    });
+    document.getElementById("money-view").addEventListener("change", drawMoney);
+    for (const field of money.sliders) {
+      const asked = state.get(field), [slider] = sliders(field);
+      const value = Number(asked);
+      if (asked && Number.isFinite(value) && value >= Number(slider.min) && value <= Number(slider.max)) changed.set(field, value);
+    }
+    const asked = money.cards.findIndex((card) => card.name === state.get("money"));
+    if (asked > 0) document.getElementById("money-card").value = String(asked);
+    again();
+  }
