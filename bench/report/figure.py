@@ -102,7 +102,7 @@ def ranged(title: str, values: Sequence[float], ends: Sequence[float] = ()) -> d
     low, high = min(values), max(values)
     least, most = min([low, *ends]), max([high, *ends])
     if low > 0 and high / low > 20:
-        return axis(f"{title}, logarithmic", **log_ticks(least / 1.4, most * 1.4))
+        return axis(f"{title}, log scale", **log_ticks(least / 1.4, most * 1.4))
     return axis(title, range=[0, max(high * 1.12, most * 1.04)])
 
 

@@ -118,7 +118,7 @@ def _speed(entries: Sequence[Entry], ai_tasks: Sequence[str]) -> list[View]:
             if entry.task == ai and (x := entry.figure("tokens_per_s")) and (y := entry.figure("tokens_per_j"))
         ]
         if found:
-            titles = (f"{ai}: modelled tokens per second", "Modelled tokens per joule (× 10⁶: tokens/s per MW)")
+            titles = ("Modelled tokens per second", "Modelled tokens per joule; × 10⁶ is tokens/s per MW")
             views.append(_view(found, "Tokens/s against tokens/J", ai, titles))
     return views
 
@@ -163,7 +163,7 @@ def _view(found: Sequence[Point], group: str, name: str, titles: tuple[str, str]
         "yaxis": axis(f"{titles[1]} ({y_unit})", range=_from_zero(ys, y_factor)),
         "shapes": shapes,
     }
-    return View(name, data, layout, 480, cut=is_cut(xs) or is_cut(ys), group=group)
+    return View(name, data, layout, 500, cut=is_cut(xs) or is_cut(ys), group=group)
 
 
 def _from_zero(items: Sequence[Comparison], factor: float) -> list[float]:

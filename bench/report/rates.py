@@ -56,15 +56,15 @@ def _view(entries: Sequence[Entry], metric: str, published: Sequence[Comparison]
     data += [_grey_trace(name, value / factor, row[name], source) for name, value, source in grey]
     values = [value for trace in data for value in trace["x"]]
     found = [entry.metrics[metric] for entry in held]
-    heading = METRICS[metric].heading.capitalize()
+    heading = METRICS[metric].heading[0].upper() + METRICS[metric].heading[1:]
     layout = {
-        "xaxis": ranged(f"{held[0].task}: {heading} ({unit})", values, reach(found, factor)),
+        "xaxis": ranged(f"{heading} ({unit})", values, reach(found, factor)),
         "yaxis": axis(
             "Card",
             rows=True,
             tickvals=list(row.values()),
             ticktext=[
-                *(f"{lead.card}   {interval_text(lead.metrics[metric])}" for lead in leads),
+                *(f"{lead.card}\t{interval_text(lead.metrics[metric])}" for lead in leads),
                 *(name for name, _, _ in grey),
             ],
             range=[-0.5, len(names) - 0.2],

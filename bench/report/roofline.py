@@ -128,8 +128,8 @@ def _roofline_view(dtype: str, entries: Sequence[Entry], published: Mapping[str,
     ys = [y for trace in data for y in trace["y"]]
     ys += reach([entry.metrics["rate_per_s"] for entry in entries], factor)
     layout = {
-        "xaxis": axis("Arithmetic intensity (FLOP/byte), logarithmic", **log_ticks(left, right)),
-        "yaxis": axis(f"Attained rate ({unit}), logarithmic", **log_ticks(min(ys) / 2, max(ys) * 1.6)),
+        "xaxis": axis("Arithmetic intensity (FLOP/byte), log scale", **log_ticks(left, right)),
+        "yaxis": axis(f"Attained rate ({unit}), log scale", **log_ticks(min(ys) / 2, max(ys) * 1.6)),
         "showlegend": True,
     }
     return View(dtype, data, layout, 480, cut=is_cut([entry.metrics["rate_per_s"] for entry in entries]))

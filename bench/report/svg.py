@@ -48,6 +48,9 @@ class Tick:
     at: str
     text: str
     minor: bool = False
+    more: str = ""
+    """Further text of a row's name, left out where a drawing is narrow."""
+    anchor: str = "middle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,11 @@ def drawing(view: View) -> Drawing:
         upper, lower = (1 - high) * area + (22 if high < 1 else 0), (1 - low) * area
         scales[side] = (scale, upper, lower)
         rows = bool(item.get("rows"))
-        placed = [Tick(f"{lower - share * (lower - upper):.1f}", text) for share, text in ticks if 0 <= share <= 1]
+        placed = [
+            Tick(f"{lower - share * (lower - upper):.1f}", text.partition("\t")[0], more=text.partition("\t")[2])
+            for share, text in ticks
+            if 0 <= share <= 1
+        ]
         panels.append(Panel(upper, lower, "" if rows else item["title"]["text"], placed, rows))
     widest = max((len(tick.text) for panel in panels if not panel.rows for tick in panel.ticks), default=0)
     drawn = Drawing(
@@ -110,7 +117,12 @@ def drawing(view: View) -> Drawing:
         top=top,
         title=layout["xaxis"]["title"]["text"],
         ticks=[
-            Tick(_percent(share), text, minor=bool(number % 2) and len(x_ticks) > 4)
+            Tick(
+                _percent(share),
+                text,
+                minor=bool(number % 2) and len(x_ticks) > 4,
+                anchor="end" if share > 0.96 else "middle",
+            )
             for number, (share, text) in enumerate(x_ticks)
             if -1e-9 <= share <= 1 + 1e-9
         ],

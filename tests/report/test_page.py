@@ -115,7 +115,7 @@ def test_hostile_names_are_text_everywhere(tmp_path):
     data = html.partition('id="data">')[2].partition("</script>")[0]
     assert "<" not in data
     # in the drawings too: as a name next to its mark, and in what a mark says when pointed at
-    drawings = "".join(re.findall(r'<svg class="drawing".*?</svg>\n</svg>', html, re.DOTALL))
+    drawings = "".join(re.findall(r'<svg class="drawing".*?</g>\n</svg>', html, re.DOTALL))
     assert "&lt;script&gt;" in drawings
     assert "<script" not in drawings
     assert "<img" not in drawings

@@ -2,7 +2,7 @@
   const root = document.documentElement;
   const by = (id) => document.getElementById(id);
   // page.html#only=pick shows one plot alone; &height=640 is what a picture of it has, of which a window may show less
-  const [, only] = location.hash.match(/^#only=([a-z-]+)(?:&height=(\d+))?$/) || [];
+  const [, only, pictureHeight] = location.hash.match(/^#only=([a-z-]+)(?:&height=(\d+))?$/) || [];
   root.dataset.scripted = "true";
 
   // -- the view in the address: page.html#cards=…&task=… reproduces what is shown --------------------------------------
@@ -103,7 +103,8 @@
   // a drawing that stands alone: sizes in pixels, colours written in, with title, date and source
   const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-weight", "text-anchor", "display", "paint-order", "stroke-linejoin"];
   function alone(id) {
-    const source = by(`plot-${id}`).querySelector("svg.drawing"), width = source.getBoundingClientRect().width;
+    const source = by(`plot-${id}`).querySelector("svg.drawing"), inner = source.clientWidth || parseFloat(getComputedStyle(source).width);
+    const left = parseFloat(source.style.marginLeft), width = left + inner + 12;
     const height = Number(source.getAttribute("height")), around = 64;
     const copy = source.cloneNode(true);
     const originals = source.querySelectorAll("*"), copies = copy.querySelectorAll("*");
@@ -111,7 +112,6 @@
       const style = getComputedStyle(node), to = copies[n];
       for (const name of STYLES) if (style.getPropertyValue(name)) to.style.setProperty(name, style.getPropertyValue(name));
       to.removeAttribute("class");
-      if (node.classList.contains("area")) { to.style.width = ""; to.setAttribute("width", node.getBoundingClientRect().width || width - 80); to.setAttribute("width", width - Number(node.getAttribute("x")) - 12); }
     });
     const whole = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     whole.setAttribute("xmlns", "http://www.w3.org/2000/svg");
@@ -132,8 +132,10 @@
     if (chosen) add("text", { x: 10, y: 42, "font-size": 12, fill: ink }, group + chosen.textContent);
     add("text", { x: 10, y: height + around - 6, "font-size": 11, fill: ink }, `${page.cards} · ${page.source}`);
     const moved = document.createElementNS("http://www.w3.org/2000/svg", "g");
-    moved.setAttribute("transform", "translate(0 44)");
-    copy.setAttribute("width", width);
+    moved.setAttribute("transform", `translate(${left} 44)`);
+    copy.removeAttribute("style");
+    copy.setAttribute("width", inner);
+    copy.setAttribute("overflow", "visible");
     moved.append(copy);
     whole.append(by("symbols").cloneNode(true), moved);
     return { text: new XMLSerializer().serializeToString(whole), width, height: height + around };

@@ -114,8 +114,8 @@
     const box = document.getElementById("plot-money");
     if (!box) return;
     const field = money.over[Number(document.getElementById("money-view").value)].field;
-    const drawing = box.querySelector("svg.drawing"), area = drawing.querySelector("svg.area");
-    const height = Number(area.getAttribute("height")), left = 70;
+    const drawing = box.querySelector("svg.drawing"), area = drawing.querySelector(".area");
+    const height = Number(area.dataset.height), left = 70;
     const [slider] = sliders(field), low = Number(slider.min), high = Number(slider.max);
     const xs = Array.from({ length: 61 }, (_, step) => low + (high - low) * step / 60);
     const lines = [["mining", formula.miningNet, ""], ["AI, rented out", formula.aiNet, "7 4"]].map(
@@ -125,15 +125,15 @@
     const across = (x) => `${(100 * (x - low) / (high - low)).toFixed(2)}%`;
     const down = (y) => height - (y - bottom) / (top - bottom) * height;
     area.replaceChildren();
-    area.setAttribute("x", left);
-    area.style.width = `calc(100% - ${left + 12}px)`;
+    drawing.style.marginLeft = `${left}px`;
+    drawing.style.width = `calc((100% - ${left + 12}px) * var(--zoom, 1))`;
     for (const y of roundSteps(bottom, top)) {
       part(area, "line", { class: y === 0 ? "frame" : "grid", x1: 0, x2: "100%", y1: down(y), y2: down(y) });
       part(area, "text", { class: "ytick", x: 0, dx: -6, y: down(y) + 4 }, String(y).replace("-", "−"));
     }
     roundSteps(low, high).forEach((x, n) => {
       part(area, "line", { class: "grid", x1: across(x), x2: across(x), y1: 0, y2: height });
-      part(area, "text", { class: n % 2 ? "xtick minor" : "xtick", x: across(x), y: height + 17 }, String(x).replace("-", "−"));
+      part(area, "text", { class: n % 2 ? "xtick minor" : "xtick", x: across(x), y: height + 17, "text-anchor": x > low + 0.96 * (high - low) ? "end" : "middle" }, String(x).replace("-", "−"));
     });
     part(area, "line", { class: "frame", x1: 0, x2: "100%", y1: height, y2: height });
     part(area, "text", { class: "ytitle", x: 0, dx: 6 - left, y: -11 }, `Net (${money.currency}/h)`);

@@ -4,6 +4,8 @@
   if (only && by(`${only}-figure`)) {
     const figure = by(`${only}-figure`);
     for (const item of [document.body, figure.closest("section"), figure]) item.classList.add("only");
+    const height = figure.getBoundingClientRect().height, room = Number(pictureHeight) || innerHeight;
+    if (height > room) figure.style.zoom = room / height;
   }
   showTheme();
   // printed, a page shows all of its tables
