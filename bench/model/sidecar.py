@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
@@ -38,6 +39,8 @@ SIDECAR_VERSION = 2
 """Version of the sidecar's lines. History: 1 = first; 2 = the line ``plan``."""
 
 SIDECAR_SUFFIX = ".samples.jsonl"
+
+_RESTORE = "restore the file from a copy; only a cut-off last line can be skipped"
 
 _NONCE_HEX = 8
 """Hex digits of a header's last field, the nonce in little-endian order."""
@@ -218,6 +221,85 @@ def _nonce_hex(nonce: int) -> str:
 # ---------------------------------------------------------------------------------------------------------------------
 # reading
 
+MOST_LINE_BYTES = 64 << 20
+"""Longest line that is read; an hour's window at 50 samples a second takes about 30 MB."""
+
+_T = (0, 2**63 - 1)
+_SECONDS = (0.0, 1e9)
+_UNIT = (0.0, 1.0)
+BOUNDS: Mapping[type, Mapping[str, tuple[float, float]]] = {
+    Sample: {
+        "t_ns": _T,
+        "power_w": (-1e9, 1e9),
+        "counter_j": (-1e15, 1e15),
+        "temperature_c": (-300.0, 1e4),
+        "sm_clock_mhz": (0.0, 1e6),
+        "mem_clock_mhz": (0.0, 1e6),
+    },
+    Sensor: {
+        "counter_period_s": _SECONDS,
+        "counter_resolution_j": (0.0, 1e9),
+        "power_period_s": _SECONDS,
+        "averaging_s": _SECONDS,
+        "duty": _UNIT,
+        "gain_uncertainty": (0.0, 100.0),
+        "offset_uncertainty_w": (0.0, 1e9),
+        "poll_s": _SECONDS,
+        "assumed_w": (1e-9, 1e9),
+        "calibration_gain": (1e-3, 1e3),
+        "calibration_offset_w": (-1e9, 1e9),
+    },
+    WindowNote: {"row": (1, 1e9), "start_ns": _T, "end_ns": _T, "launches": (0, 1e18), "work": (0.0, 1e50)},
+    IdleNote: {"start_ns": _T, "end_ns": _T},
+    AuditNote: {"share_bits": (1, 256), "shares_expected": (0.0, 1e50), "shares_found": (0, 1e18)},
+}
+"""Figures outside of these come from no device, and sums and squares of them may overflow."""
+
+
+def _check(line: Line) -> None:
+    """Refuse what no run can have written.
+
+    Raises:
+        ValueError: a figure out of bounds, an end before its start, samples out of order, a malformed header.
+    """
+    match line:
+        case SensorNote():
+            _check_bounds(line.sensor)
+        case IdleNote() | WindowNote():
+            _check_bounds(line)
+            if line.end_ns <= line.start_ns:
+                raise ValueError(f"it ends at {line.end_ns} ns and starts at {line.start_ns} ns")
+            before_ns = -1
+            for sample in line.samples:
+                _check_bounds(sample)
+                if sample.t_ns <= before_ns:
+                    raise ValueError(f"a sample at {sample.t_ns} ns follows one at {before_ns} ns")
+                before_ns = sample.t_ns
+            if isinstance(line, WindowNote) and line.audit is not None:
+                _check_audit(line.audit)
+        case _:
+            pass
+
+
+def _check_audit(audit: AuditNote) -> None:
+    _check_bounds(audit)
+    for header, nonces in audit.nonces.items():
+        if not _HEADER.fullmatch(header):
+            raise ValueError(f"{header[:20]!r}… is not the hex text of a header's first 76 bytes")
+        wrong = next((nonce for nonce in nonces if not 0 <= nonce < 2**32), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong:.9g} is not a nonce of 32 bits")
+
+
+_HEADER = re.compile(r"[0-9a-f]{152}")
+
+
+def _check_bounds(item: Any) -> None:
+    for name, (low, high) in BOUNDS[type(item)].items():
+        value = getattr(item, name)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f"{name} is {value:.9g}, not within {low:.9g} and {high:.9g}")
+
 
 class _Kind(msgspec.Struct):
     kind: str
@@ -245,7 +327,10 @@ def decode(stream: BinaryIO, path: Path) -> Sidecar:
     build = _Builder()
     torn = False
     number = 0
-    for number, raw in enumerate(stream, 1):
+    while raw := stream.readline(MOST_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MOST_LINE_BYTES:
+            raise BenchError(f"{path}, line {number}: longer than {MOST_LINE_BYTES >> 20} MiB", _RESTORE)
         try:
             build.add(_decoded(raw, first=number == 1))
         except BenchError as error:
@@ -254,10 +339,7 @@ def decode(stream: BinaryIO, path: Path) -> Sidecar:
             if number > 1 and not raw.endswith(b"\n"):
                 torn = True
                 break
-            raise BenchError(
-                f"{path}, line {number}: damaged ({error})",
-                "restore the file from a copy; only a cut-off last line can be skipped",
-            ) from None
+            raise BenchError(f"{path}, line {number}: damaged ({error})", _RESTORE) from None
     if not number:
         raise BenchError(f"{path} is empty", f"give the {SIDECAR_SUFFIX} file of a result CSV")
     return Sidecar(
@@ -282,7 +364,9 @@ def _decoded(raw: bytes, *, first: bool) -> Line:
         raise BenchError("not a bitwatt sidecar", f"give the {SIDECAR_SUFFIX} file of a result CSV")
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r}")
-    return _decoder(kind).decode(raw)
+    line = _decoder(kind).decode(raw)
+    _check(line)
+    return line
 
 
 @dataclass(slots=True)
