@@ -16,6 +16,7 @@ that ``recompute`` and ``verify`` need these two files alone. Reading:
 pandas and pyarrow are loaded by the readers, when they are called.
 """
 
+from bench.storage.anonymous import local_salt
 from bench.storage.columns import COLUMNS, NAMES, Column, cell, to_csv, to_json
 from bench.storage.files import expand, write_atomically
 from bench.storage.reader import FILE, LINE, read, read_records, to_frame, to_records
@@ -32,6 +33,7 @@ __all__ = [
     "cell",
     "create",
     "expand",
+    "local_salt",
     "read",
     "read_records",
     "read_sidecar",

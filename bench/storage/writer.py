@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from bench.model import Audit, BenchError, CardState, Device, Record, Sample, Sensor, Window
 from bench.model.sidecar import AuditNote, IdleNote, Line, Note, Opening, PlanNote, SensorNote, WindowNote, encode, lean
+from bench.storage.anonymous import Pseudonyms
 from bench.storage.columns import NAMES, cleaned, csv_text, row
 from bench.storage.files import cannot_write, write_all, write_atomically
 from bench.storage.sidecar import sidecar_path
@@ -18,8 +19,9 @@ from bench.storage.sidecar import sidecar_path
 class Store:
     """A result CSV and its sidecar during a run. Made by :func:`create`; close it, or use ``with``."""
 
-    def __init__(self, path: Path, sidecar_fd: int) -> None:
+    def __init__(self, path: Path, sidecar_fd: int, pseudonyms: Pseudonyms | None = None) -> None:
         self.path = path
+        self._pseudonyms = pseudonyms
         self.sidecar = sidecar_path(path)
         self._fd = sidecar_fd
         self._length = 0
@@ -38,7 +40,7 @@ class Store:
         Raises:
             BenchError: the sidecar cannot be written.
         """
-        self._note(PlanNote(dict(plan)))
+        self._note(PlanNote(dict(plan if self._pseudonyms is None else self._pseudonyms.plan(plan))))
 
     def sensor(self, sensor: Sensor, card_state: CardState | None = None, device: Device | None = None) -> int:
         """Record a power source; the number returned names it in :meth:`idle` and :meth:`append`.
@@ -47,6 +49,8 @@ class Store:
             BenchError: the sidecar cannot be written.
         """
         number = self._sensors
+        if self._pseudonyms is not None:
+            sensor, device = self._pseudonyms.sensor(sensor), self._pseudonyms.device(device)
         self._note(SensorNote(number, sensor, card_state, device))
         self._sensors += 1
         return number
@@ -87,7 +91,7 @@ class Store:
             ValueError: the record breaks the columns' types.
         """
         number = len(self._records) + 1
-        record = cleaned(record)
+        record = self._as_written(record)
         line = csv_text([row(record)])
         if window is not None:
             self._note(
@@ -122,7 +126,7 @@ class Store:
             raise IndexError(f"there are no rows {first} to {stop} of {len(self._records)}")
         if not records:
             return
-        settled = [cleaned(record) for record in records]
+        settled = [self._as_written(record) for record in records]
         lines = list(self._lines)
         lines[first - 1 : stop] = [csv_text([row(record)]) for record in settled]
         self._write(lines)
@@ -149,6 +153,9 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _as_written(self, record: Record) -> Record:
+        return cleaned(record if self._pseudonyms is None else self._pseudonyms.record(record))
+
     def _known(self, sensor: int) -> int:
         if not 0 <= sensor < self._sensors:
             raise IndexError(f"there is no sensor {sensor}; call Store.sensor first")
@@ -172,8 +179,10 @@ class Store:
         write_atomically(self.path, csv_text([NAMES]) + "".join(lines))
 
 
-def create(out_dir: Path, name: str) -> Store:
+def create(out_dir: Path, name: str, *, salt: bytes | None = None) -> Store:
     """Start ``out_dir/name.csv`` and its sidecar. The CSV itself appears with the first row.
+
+    With a ``salt`` (:func:`~bench.storage.anonymous.local_salt`) the host and the cards get pseudonyms in both files.
 
     Raises:
         BenchError: the folder cannot be made or written, or a result of this name exists.
@@ -191,7 +200,7 @@ def create(out_dir: Path, name: str) -> Store:
         raise BenchError(f"{taken} exists", "choose another --out, or move the old file away") from None
     except OSError as error:
         raise cannot_write(path, error) from error
-    store = Store(path, fd)
+    store = Store(path, fd, None if salt is None else Pseudonyms(salt))
     try:
         store._note(Opening())
     except BaseException:
