@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from bench.model import BenchError, Device, Variant
-from bench.workloads.transformer import dtypes, flops, freivalds, graphs, memory, shapes, torch_device
+from bench.workloads.transformer import dtypes, flops, freivalds, memory, shapes, torch_device
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.job import SEED, RotatingJob, copies_for, poison, seed_of
@@ -139,6 +139,11 @@ def layout_of(
     )
 
 
+def is_captured(device: Device, plan: Layout) -> bool:
+    """Whether a job of this plan is replayed from CUDA graphs."""
+    return device.is_cuda_like and plan.flops_per_iteration < GRAPH_FLOPS
+
+
 class GemmJob(RotatingJob):
     """A set of products that rotates over its copies.
 
@@ -164,16 +169,16 @@ class GemmJob(RotatingJob):
         self._turns = self._allocate(seed_of(variant))
         self._poison()
         self._runs = [self._run_of(calls) for calls in self._turns]
-        captured = device.is_cuda_like and plan.flops_per_iteration < GRAPH_FLOPS
+        captured = is_captured(device, plan)
         if captured:
-            self._runs = [graphs.capture(device, run) for run in self._runs]
+            self._capture(self._runs)
             self._poison()
         self.facts = self._describe(
             "-graph" if captured else "",
             plan.flops_per_iteration,
             plan.bytes_per_iteration,
             tokens_per_iteration,
-            plan.memory_bytes + memory.library_bytes(device),
+            plan.memory_bytes + memory.library_bytes(device, captured),
             note,
         )
 
@@ -296,7 +301,8 @@ def build_products(
     native = dtypes.require(device, dtype)
     for product, rows in plan.products:
         dtypes.require_product(device, dtype, rows, product.n, product.k)
-    memory.require(device, plan.memory_bytes + memory.library_bytes(device), variant.label)
+    needed = plan.memory_bytes + memory.library_bytes(device, is_captured(device, plan))
+    memory.require(device, needed, variant.label)
     return memory.allocate(
         device, variant.label, lambda: GemmJob(device, variant, plan, native, tokens_per_iteration, note)
     )

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from bench.model import Audit, Device, Facts, Variant
-from bench.workloads.transformer import dtypes, memory, peaks, torch_device
+from bench.model import Audit, BenchError, Device, Facts, Variant, first_line
+from bench.workloads.transformer import dtypes, graphs, memory, peaks, torch_device
 
 SEED = 20260
 MAX_COPIES = 64
@@ -50,6 +50,7 @@ class RotatingJob(ABC):
         self._precision = dtypes.set_flags(self._dtype)
         self._check_device = torch_device.check_device(device)
         self._runs: Sequence[Callable[[], object]] = ()
+        self._graphs: graphs.Graphs | None = None
         self._next = 0
         self._launched = 0
 
@@ -116,10 +117,24 @@ class RotatingJob(ABC):
     def peak_memory_bytes(self) -> int | None:
         return self._memory.grown_bytes()
 
+    def _capture(self, runs: Sequence[Callable[[], object]]) -> None:
+        """Replace ``_runs`` by CUDA graphs of ``runs``; only on a CUDA-like device."""
+        self._graphs = graphs.Graphs(self._device)
+        with torch.no_grad():
+            self._runs = self._graphs.capture(runs)
+
     def close(self) -> None:
         self._runs = ()
         self._free()
-        memory.release(self._device)
+        try:
+            if self._graphs is not None:
+                self._graphs.close()
+            memory.release(self._device)
+        except RuntimeError as error:
+            raise BenchError(
+                f"{self._device.label} failed while memory was freed: {first_line(error)}",
+                "check the driver's log, then run again",
+            ) from error
 
     @abstractmethod
     def _check(self, turn: int) -> Mapping[str, float]:

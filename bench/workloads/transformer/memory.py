@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,10 +36,21 @@ def free_bytes(device: Device) -> int | None:
     return device.memory_bytes if get_info is None else int(get_info(device.index)[0])
 
 
-def library_bytes(device: Device) -> int:
-    """Workspace that torch keeps for cuBLAS: 32 MiB from Hopper on, 8.125 MiB before (ATen's CUDABlas.cpp)."""
+def library_bytes(device: Device, captured: bool = False) -> int:
+    """CuBLAS workspaces of a job: torch keeps one per stream, and cuBLASLt shares it (CublasHandlePool.cpp).
+
+    ``captured``: the job's CUDA graphs have a stream of their own, and so a second workspace. Its size is what torch
+    reports, or else 32 MiB from Hopper on and 8.125 MiB before.
+    """
     if device.kind != "cuda":
         return 0
+    return (2 if captured else 1) * _workspace_bytes(device)
+
+
+def _workspace_bytes(device: Device) -> int:
+    if hasattr(torch._C, "_cuda_getCublasWorkspaceSize"):
+        with torch.cuda.device(device.index):
+            return int(torch.backends.cuda.cublas_workspace_size())
     generation = re.fullmatch(r"sm_(\d+)\d[a-z]?", device.arch or "")
     return 32 << 20 if generation and int(generation[1]) >= 9 else 8320 << 10
 
@@ -68,6 +80,9 @@ def allocate(device: Device, label: str, make: Callable[[], T]) -> T:
         with exact_heap(device, trim=True):
             return make()
     except torch.OutOfMemoryError as error:
+        # The frames of a failed constructor hold its tensors for as long as anybody holds the error.
+        traceback.clear_frames(error.__traceback__)
+        release(device)
         raise Skip(
             f"{label} does not fit in the memory of {device.label}: {first_line(error)}",
             "free memory on the device, or choose a smaller shape",

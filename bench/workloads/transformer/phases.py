@@ -20,7 +20,6 @@ from bench.workloads.transformer import (
     flops,
     freivalds,
     functional,
-    graphs,
     memory,
     reference,
     torch_device,
@@ -60,7 +59,7 @@ def memory_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, c
     scratch = max(freivalds.workspace_bytes(*size, dtype.itemsize) for size in sizes)
     projections = copies * block.projection_bytes(shape)
     before = copies * block.filled_bytes(shape, dtype, batch, seq, phase)
-    if device.is_cuda_like:
+    if is_captured(device, phase):
         return max(before + pool, filled + copies * expanded + projections + scratch)
     # Attention's previous output is freed only after it has returned the next one.
     running = expanded + rows * shape.attention_width * dtype.itemsize
@@ -83,6 +82,11 @@ def least_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, ex
     return values * dtype.itemsize
 
 
+def is_captured(device: Device, phase: str) -> bool:
+    """Whether a phase is replayed from CUDA graphs."""
+    return device.is_cuda_like and phase != "train"
+
+
 class BlockJob(RotatingJob):
     """Copies of a block that run in turn."""
 
@@ -102,10 +106,9 @@ class BlockJob(RotatingJob):
         self._compiled = bool(variant.options.get("compile"))
         if self._compiled:
             self._compile(shape, batch)
-        captured = device.is_cuda_like and self._phase != "train"
+        captured = is_captured(device, self._phase)
         if captured:
-            with torch.no_grad():
-                self._runs = [graphs.capture(device, run) for run in self._runs]
+            self._capture(self._runs)
         used = max(each.experts_used() for each in self._blocks)
         tokens = batch * (1 if self._phase == "decode" else seq)
         self.facts = self._describe(
@@ -207,6 +210,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
         )
     phase, batch, seq = variant.phase or "", variant.batch or 1, variant.seq or 1
     copies = copies_for(copy_bytes(shape, dtype, phase, batch, seq), torch_device.cache_bytes(device))
-    needed = memory_bytes(shape, dtype, phase, batch, seq, copies, device) + memory.library_bytes(device)
+    needed = memory_bytes(shape, dtype, phase, batch, seq, copies, device)
+    needed += memory.library_bytes(device, is_captured(device, phase))
     memory.require(device, needed, variant.label)
     return memory.allocate(device, variant.label, lambda: BlockJob(device, variant, shape, copies, needed, native))

@@ -1,39 +1,30 @@
-"""Phase gemm: right products pass, wrong ones are caught, names are checked, work is counted."""
+"""Phase gemm: right products pass, wrong ones are caught, work is counted."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import nullcontext
 
 import pytest
 import torch
 
-from bench.model import BenchError, Device, Job, Skip, Variant
-from bench.workloads import Request, load
-from bench.workloads.transformer import dtypes, flops, freivalds, gemm, memory, shapes, torch_device
-from bench.workloads.transformer.inputs import INPUT_KINDS, Values
+from bench.model import BenchError, Job, Skip, Variant
+from bench.workloads import load
+from bench.workloads.transformer import (
+    dtypes,
+    gemm,
+    memory,
+    shapes,
+)
+from bench.workloads.transformer.inputs import INPUT_KINDS
+from tests.support.transformer import (
+    CPU,
+    DENSE,
+    gpu,
+)
 
-CPU = Device("cpu", 0, "a CPU", cores=2, arch="x86_64")
 TOKENS = 16
 
 
 def variant(dtype: str = "fp32", product: str | None = None, **options: object) -> Variant:
     return Variant("transformer", "gemm", "tiny", dtype, 1, TOKENS, product, options)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on busy cores wait for each other at every small operation."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def small_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A last-level cache of 2 MiB, so that copies are few and tests are quick."""
-    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 2 << 20)
 
 
 @pytest.mark.usefixtures("small_cache")
@@ -95,40 +86,6 @@ def test_int8_allows_no_error_at_all() -> None:
     assert not job.audit().ok
 
 
-@pytest.mark.parametrize("name", list(dtypes.DTYPES))
-def test_tolerance_takes_the_types_error_and_not_twice_a_coarser_ones(name: str) -> None:
-    dtype = dtypes.lookup(name)
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(64, 512, generator=generator)
-    w = torch.randn(256, 512, generator=generator) / 512**0.5
-    if name == "int8":
-        x, w = (x * 32).round(), (w * 700).round()
-    elif name == "tf32":
-        # Truncate to 10 stored bits, as tensor cores may: the worst that the hardware does.
-        x, w = ((t.view(torch.int32) & ~0x1FFF).view(torch.float32) for t in (x, w))
-    else:
-        x, w = (t.to(dtype.torch_dtype).float() for t in (x, w))
-    right = x.double() @ w.double().T
-    c = right.to(dtype.out_dtype)
-    assert freivalds.excess(x, c, freivalds.project(w, 3, "cpu"), dtype) <= 1
-    noise = torch.randn(right.shape, generator=generator).double()
-    coarse = max(dtype.epsilon_out + dtype.epsilon_in, dtype.epsilon_sum(512), 1e-9)
-    wrong = right * (1 + 8 * coarse * noise) if name != "int8" else right + noise.round()
-    assert freivalds.excess(x, wrong, freivalds.project(w, 3, "cpu"), dtype) > 1
-
-
-def test_nan_zero_and_misshapen_outputs_fail() -> None:
-    x, w = torch.randn(4, 64), torch.randn(100, 64)
-    dtype = dtypes.lookup("fp32")
-    projection = freivalds.project(w, 0, "cpu")
-    c = x @ w.T
-    assert freivalds.excess(x, c, projection, dtype) <= 1
-    assert freivalds.excess(x, torch.zeros_like(c), projection, dtype) > 1
-    assert freivalds.excess(x, c[:, :99], projection, dtype) == float("inf")
-    c[3, 99] = float("nan")
-    assert freivalds.excess(x, c, projection, dtype) == float("inf")
-
-
 def test_a_set_counts_each_product_once_and_the_head_by_its_share() -> None:
     shape = shapes.load("llama3-8b")
     plan = gemm.layout(shape, dtypes.lookup("bf16"), 128, None, 32 << 20)
@@ -166,37 +123,10 @@ def test_mixture_spreads_its_tokens() -> None:
         gemm.layout(shape, dtypes.lookup("bf16"), 3, None, 32 << 20)
 
 
-@pytest.mark.parametrize(
-    ("changes", "names"),
-    [
-        ({"shapes": ("gpt9",)}, "llama3-8b"),
-        ({"dtypes": ("fp12",)}, "bf16"),
-        ({"phases": ("dream",)}, "gemm"),
-        ({"options": {"inputs": "sevens"}}, "structured"),
-        ({"seqs": (0,)}, "1 or more"),
-    ],
-)
-def test_an_unknown_name_is_refused_with_the_choices(changes: dict[str, object], names: str) -> None:
-    with pytest.raises(BenchError, match=names):
-        load("transformer").plan(CPU, Request(**changes))  # type: ignore[arg-type]
-
-
 def test_what_does_not_fit_is_skipped_with_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1 << 20)
     with pytest.raises(Skip, match=r"needs \d+ bytes"):
         gemm.build(CPU, variant(), shapes.load("tiny"))
-
-
-def test_tf32_and_fp8_are_refused_where_they_are_not_native() -> None:
-    with pytest.raises(Skip, match="no native tf32"):
-        gemm.build(CPU, variant("tf32"), shapes.load("tiny"))
-    volta = Device("cuda", 0, "Tesla V100-SXM2-16GB", arch="sm_70")
-    assert not dtypes.native(volta, dtypes.lookup("bf16"))
-    assert dtypes.native(volta, dtypes.lookup("fp16"))
-    with pytest.raises(Skip):
-        dtypes.require(volta, dtypes.lookup("fp8"))
-    hopper = Device("cuda", 0, "NVIDIA H100 80GB HBM3", arch="sm_90")
-    assert all(dtypes.native(hopper, dtype) for dtype in dtypes.DTYPES.values())
 
 
 @pytest.mark.usefixtures("small_cache")
@@ -213,32 +143,6 @@ def test_the_fp8_call_is_right_where_it_can_be_tried(monkeypatch: pytest.MonkeyP
     assert not job.audit().ok
 
 
-@pytest.mark.parametrize(
-    ("dtype", "sizes", "fits"),
-    [
-        ("int8", (17, 64, 64), True),
-        ("int8", (16, 64, 64), False),
-        ("int8", (17, 60, 64), False),
-        ("fp8", (1, 64, 64), True),
-        ("fp8", (17, 64, 40), False),
-        ("bf16", (1, 3, 5), True),
-    ],
-)
-def test_sizes_that_a_gpu_cannot_multiply_in_one_byte_are_skipped(dtype, sizes, fits) -> None:  # type: ignore[no-untyped-def]
-    card = Device("cuda", 0, "Example GPU", arch="sm_90")
-    with nullcontext() if fits else pytest.raises(Skip, match="multiples of"):
-        dtypes.require_product(card, dtypes.lookup(dtype), *sizes)
-    dtypes.require_product(CPU, dtypes.lookup(dtype), *sizes)
-
-
-def test_flags_follow_the_type() -> None:
-    assert "fp32_matmul=tf32" in dtypes.set_flags(dtypes.lookup("tf32"))
-    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
-    assert "fp32_matmul=ieee" in dtypes.set_flags(dtypes.lookup("fp32"))
-    assert torch.backends.cuda.matmul.fp32_precision == "ieee"
-    assert torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction is False
-
-
 @pytest.mark.parametrize("kind", INPUT_KINDS)
 def test_every_kind_of_input_is_verified(small_cache: None, kind: str) -> None:
     job = gemm.build(CPU, variant("bf16", inputs=kind), shapes.load("tiny"))
@@ -248,17 +152,18 @@ def test_every_kind_of_input_is_verified(small_cache: None, kind: str) -> None:
     assert bool(x.any()) == (kind != "zeros")
 
 
-def test_inputs_are_seeded_normal() -> None:
-    first, again, other = (Values(CPU, "normal", seed) for seed in (1, 1, 2))
-    a, b, c = (values.fill(torch.empty(1000, 1000)) for values in (first, again, other))
-    assert torch.equal(a, b)
-    assert not torch.equal(a, c)
-    assert abs(float(a.mean())) < 0.01
-    assert abs(float(a.std()) - 1) < 0.01
-    assert not torch.equal(first.fill(torch.empty(1000, 1000)), a)
-
-
-def test_detail_adds_a_variant_per_product() -> None:
-    planned = load("transformer").plan(CPU, Request(shapes=("tiny",), dtypes=("fp32",), detail=True))
-    assert [v.product for v in planned] == [None, *shapes.PRODUCTS]
-    assert flops.product_flops(shapes.load("tiny").products()[0], 10) == 2 * 10 * 768 * 512
+@pytest.mark.parametrize("captures", [True, False])
+def test_small_products_are_captured_on_cuda(captures, gpu_on_cpu, monkeypatch):
+    """The CUDA path of the bare products, with tensors on the CPU and a stand-in for the graph."""
+    if not captures:
+        monkeypatch.setattr(gemm, "GRAPH_FLOPS", 1.0)
+    job = gemm.build(gpu(), Variant("transformer", "gemm", "dense", "fp32", 1, 8), DENSE)
+    assert job.facts.implementation.endswith("-graph") == captures
+    assert len(gpu_on_cpu) == (len(job._turns) if captures else 0)
+    assert job.verify().ok
+    job.launch(3)
+    assert job.audit().ok
+    job._turns[job._next - 1][0].out.fill_(0.5)
+    job._launched = 1
+    assert not job.audit().ok
+    job.close()

@@ -14,12 +14,11 @@ import torch
 
 from bench import storage
 from bench.measure import session
-from bench.model import Device
+from bench.model import Device, Skip
 from bench.workloads.transformer import dtypes, memory
 from tests.support import factory
 from tests.support.paths import ROOT
-
-CPU = Device("cpu", 0, "a CPU", arch="x86_64")
+from tests.support.transformer import CPU, gpu
 
 pytestmark = pytest.mark.skipif(
     not os.access("/proc/self/clear_refs", os.W_OK) or memory._libc() is None,
@@ -34,6 +33,7 @@ def grown(*arguments: object) -> dict[str, int]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "shape", "dtype", "batch", "seq"),
     [
@@ -109,7 +109,7 @@ def test_the_heap_keeps_nothing_while_it_is_exact():
 import sys
 from contextlib import nullcontext
 import torch
-from bench.model import Device
+from bench.model import Device, Skip
 from bench.workloads.transformer import memory
 CPU = Device("cpu", 0, "cpu")
 before = memory._status_bytes("VmRSS")
@@ -126,3 +126,19 @@ print(memory._status_bytes("VmRSS") - before)
     }
     assert kept["exact"] < 10 << 20
     assert kept["plain"] > kept["exact"] + (20 << 20)
+
+
+def test_an_allocator_that_refuses_is_a_skip_that_holds_no_tensors(monkeypatch):
+    released, made = [], []
+    monkeypatch.setattr(memory, "release", released.append)
+
+    def refuse():
+        tensor = torch.empty(1000)
+        made.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    with pytest.raises(Skip, match=r"does not fit.*20\.00 GiB") as skip:
+        memory.allocate(gpu(), "a variant", refuse)
+    assert skip.value is not None
+    assert made[0]() is None
+    assert released == [gpu()]

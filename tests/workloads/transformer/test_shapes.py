@@ -1,0 +1,43 @@
+"""Model shapes from files: what is refused, and with which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.model import BenchError
+from bench.workloads.transformer import shapes
+
+TINY = (shapes.SHAPES_DIR / "tiny.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("ffn = 1536", "ffn = 'wide'", "not a positive int"),
+        ("ffn = 1536", "", "lacks 'ffn'"),
+        ("ffn = 1536", "fnn = 1536", "unknown key 'fnn'"),
+        ("kv_heads = 2", "kv_heads = 3", "KV heads"),
+        ("head_dim = 64", "head_dim = 63", "odd"),
+        ("ffn = 1536", "ffn = 1536\ntop_k = 4", "top_k"),
+        ("ffn = 1536", "ffn = ", "not valid TOML"),
+    ],
+)
+def test_a_bad_shape_file_is_refused(old, new, words, tmp_path):
+    assert old in TINY
+    path = tmp_path / "bad.toml"
+    path.write_text(TINY.replace(old, new), encoding="utf-8")
+    with pytest.raises(BenchError, match=words):
+        shapes.load(None, str(path))
+
+
+def test_a_missing_shape_file_or_name_is_refused(tmp_path):
+    with pytest.raises(BenchError, match="cannot be read"):
+        shapes.load(None, str(tmp_path / "none.toml"))
+    with pytest.raises(BenchError, match="'gpt9'") as refused:
+        shapes.load("gpt9")
+    assert "llama3-8b" in refused.value.fix
+
+
+def test_names_are_sorted_by_size():
+    assert shapes.names()[0] == "tiny"
+    assert shapes.names().index("llama3-8b") < shapes.names().index("llama3-70b")
