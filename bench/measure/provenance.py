@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import __version__
 from bench.data import PACKAGE
-from bench.measure.runner import Context
+from bench.measure.row import Context
 from bench.model import Device
 
 CUPY_DISTRIBUTIONS = ("cupy-cuda13x", "cupy-cuda12x", "cupy-rocm-7-0", "cupy")

@@ -1,149 +1,280 @@
-"""One device's run into one store: variants are planned, each finished window goes to disk at once."""
+"""One device's run into one store: the plan becomes variants, and each finished window goes to disk at once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
-from bench import workloads
-from bench.measure import runner
-from bench.measure.runner import Context, Observer, Timing
-from bench.model import Device, Idle, Job, Measurement, Meter, Record, ReferenceMeter, Refusal, Skip, Variant
+from bench import power, storage, workloads
+from bench.measure import devices, plan, provenance, row, runner
+from bench.measure.observer import Observer, Silent
+from bench.measure.plan import RunPlan
+from bench.measure.timing import Timing, reads_watts, timing
+from bench.model import (
+    BenchError,
+    BuildContext,
+    Device,
+    Idle,
+    Job,
+    Measurement,
+    Meter,
+    Record,
+    ReferenceMeter,
+    Refusal,
+    Skip,
+    Variant,
+)
+from bench.power.zeus import ZeusMeter
 from bench.storage import Store
-from bench.workloads import Request
-
-
-def resolve(device: Device, variants: Sequence[Variant], observer: Observer) -> list[Variant]:
-    """Let each workload that has a search complete its variants before anything is measured, showing progress.
-
-    Returns:
-        The variants to measure. A variant that the device cannot search is reported and left out.
-
-    Raises:
-        BenchError: the search met a wrong result.
-    """
-
-    def show(variant: Variant, done_s: float, budget_s: float) -> None:
-        if done_s == 0:
-            observer.stage(variant, "search", budget_s)
-        else:
-            observer.progress(done_s, None, None, None)
-
-    resolved: list[Variant] = []
-    for variant in variants:
-        search = getattr(workloads.load(variant.workload), "resolve", None)
-        try:
-            found = [variant] if search is None else search(device, [variant], show)
-        except Skip as reason:
-            observer.note(f"skipped: {variant.label}: {reason}")
-            continue
-        if found != [variant]:
-            observer.note(f"{variant.label}: {', '.join(str(each.shape) for each in found)} is the fastest shape found")
-        resolved += found
-    return resolved
-
 
 FRESH_NS = 1_000_000_000
 """How long a trial waits for a fresh sample before it goes without joules."""
 
 MEMORY_EXCESS = 0.05
-"""Share of the announced memory by which the measured peak may exceed it without a word."""
+"""Share of the announced memory by which the measured peak may exceed it without a note."""
 
 
-def plan(device: Device, names: Sequence[str], request: Request) -> list[Variant]:
-    """The variants of all named workloads, in the order of running.
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The settled rows of a run, and whether it can be trusted as a whole."""
+
+    records: tuple[Record, ...]
+    wrong: bool
+    """Some output was wrong; what was wrong has no row."""
+    errors: tuple[BenchError, ...] = ()
+    """What ended the run of a device early."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was wrong, and every row is valid and verified."""
+        good = all(record.valid and record.verified for record in self.records)
+        return good and not self.wrong and not self.errors
+
+
+def run(plan: RunPlan, observer: Observer | None = None) -> RunResult:
+    """Measure each device that the plan names in turn, each into a CSV of its own.
+
+    An error of one device ends that device's run only; the others go on.
 
     Raises:
-        BenchError: an unknown workload, shape, phase, type or option.
+        BenchError: no device fits the plan, or the only device failed.
     """
-    return [variant for name in names for variant in workloads.load(name).plan(device, request)]
+    observer = observer or Silent()
+    choice = devices.choose(plan.selection.device)
+    if choice.warning:
+        observer.note(f"warning: {choice.warning}")
+    records: list[Record] = []
+    wrong = False
+    errors: list[BenchError] = []
+    for device in choice.devices:
+        try:
+            result = drain(run_device(plan, device, observer, device_choice=choice.how))
+        except BenchError as error:
+            if len(choice.devices) == 1:
+                raise
+            observer.note(f"{device.label}: {error}")
+            errors.append(error)
+        else:
+            records += result.records
+            wrong = wrong or result.wrong
+    return RunResult(tuple(records), wrong, tuple(errors))
 
 
-def measure_into(
-    results: Store,
+def drain(running: Generator[Record, None, RunResult]) -> RunResult:
+    """Run a device to its end and return its settled rows."""
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            result: RunResult = end.value
+            return result
+
+
+def run_device(
+    plan: RunPlan,
     device: Device,
-    variants: Sequence[Variant],
-    meter: Meter,
-    timing: Timing,
-    context: Context,
     observer: Observer,
     *,
-    seed: int | None = None,
-    reference_meter: ReferenceMeter | None = None,
-) -> bool:
-    """Measure ``variants`` under a started meter and write every window as it ends.
+    device_choice: str = "asked for",
+    passes: Callable[[], Iterable[object]] = lambda: (None,),
+    needs_watts: bool = False,
+) -> Generator[Record, None, RunResult]:
+    """Measure the plan's variants on one device; yield each row once it is on disk, and return the settled rows.
 
-    Rows of this call are settled at its end by their own idle baselines, so that a store can hold several calls (a
-    sweep over power limits) one after another.
-
-    Returns:
-        Whether any variant's output was wrong.
+    Args:
+        plan: what to measure.
+        device: the device to measure it on.
+        observer: told what goes on; nothing is printed here.
+        device_choice: how the device was chosen, for the rows.
+        passes: measure all variants once per item; a sweep sets a power limit before it gives the next one.
+        needs_watts: refuse to run without a power sensor.
 
     Raises:
-        BenchError: a device failed, or the disk; the rows written before stand.
+        BenchError: the plan does not fit the device, the device failed, or the disk; the rows yielded before stand.
     """
-    first = len(results.records)
-    sensor = results.sensor(meter.sensor, meter.card_state(), device)
-    idles: dict[str, Idle] = {}
+    smoke = plan.timing.smoke
+    variants = [
+        variant
+        for name in plan.selection.workload
+        for variant in workloads.load(name).plan(device, getattr(plan, workloads.entry(name).group), smoke=smoke)
+    ]
     wrong = False
-    fresh: Job | None = None
+    with ExitStack() as stack:
+        meter = power.open_meter(plan.power.source, device, calibration=plan.power.sensor_calibration)
+        stack.callback(meter.close)
+        if needs_watts and not reads_watts(meter.sensor):
+            raise BenchError(f"this needs a power sensor: {meter.sensor.reason}", "give a --meter that reads watts")
+        if meter.sensor.reason:
+            observer.hint(f"no watts for {device.label}: {meter.sensor.reason}")
+        durations = timing(plan.timing, metered=reads_watts(meter.sensor))
+        context = provenance.context(device_choice, device, host_label=plan.output.host_label)
+        meter.start()
+        reference = stack.enter_context(ZeusMeter(meter.sensor)) if plan.power.zeus else None
+        results = stack.enter_context(_stored(storage.create(plan.output.out, context.run_id), observer))
+        results.plan(_recorded(plan))
+        device_run = _DeviceRun(plan, device, meter, durations, context, observer, results, reference)
+        for _ in passes():
+            wrong = (yield from device_run.measure(variants)) or wrong
+        records = results.records
+    return RunResult(records, wrong)
 
-    def build(device: Device, variant: Variant) -> Job:
-        nonlocal fresh
-        if variant.options.get("prefer") == "efficiency":
-            variant = replace(variant, options={**variant.options, "joules": joules_of(meter)})
-        fresh = workloads.load(variant.workload).build(device, variant)
-        return fresh
 
-    variants = resolve(device, variants, observer)
-    for item in runner.measure(
-        device, variants, build, meter, timing, context, observer, seed=seed, reference_meter=reference_meter
-    ):
-        match item:
-            case Measurement():
-                results.append(item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
-                if fresh is not None:
-                    # Once per job, at its first window: later windows run while other jobs hold memory too.
-                    _note_memory(results, item.record, fresh.peak_memory_bytes(), observer)
-                    fresh = None
-                if item.reference_energy_j is not None:
-                    ours_j = item.record.energy_j
-                    results.note(
-                        "zeus", {"row": len(results.records), "zeus_j": item.reference_energy_j, "ours_j": ours_j}
+def _recorded(run_plan: RunPlan) -> dict[str, object]:
+    return plan.to_dict(run_plan)
+
+
+@contextmanager
+def _stored(results: Store, observer: Observer) -> Iterator[Store]:
+    """Close the store on every way out, and say where the rows are."""
+    try:
+        with results:
+            yield results
+    except BaseException:
+        if results.records:
+            observer.stored(results.path, results.records, complete=False)
+        raise
+    else:
+        if results.records:
+            observer.stored(results.path, results.records, complete=True)
+
+
+@dataclass
+class _DeviceRun:
+    """What the steps of one device's run share."""
+
+    plan: RunPlan
+    device: Device
+    meter: Meter
+    timing: Timing
+    context: row.Context
+    observer: Observer
+    results: Store
+    reference: ReferenceMeter | None
+
+    def measure(self, variants: Sequence[Variant]) -> Generator[Record, None, bool]:
+        """One pass over the variants, settled at its end by its own idle baselines; returns whether any was wrong."""
+        results, observer = self.results, self.observer
+        first = len(results.records)
+        sensor = results.sensor(self.meter.sensor, self.meter.card_state(), self.device)
+        idles: dict[str, Idle] = {}
+        wrong = False
+        fresh: list[Job] = []
+        context = BuildContext(self.plan.timing.seed, joules_reader(self.meter))
+
+        def build(device: Device, variant: Variant) -> Job:
+            job = workloads.load(variant.workload).build(device, variant, context)
+            fresh[:] = [job]
+            return job
+
+        for item in runner.measure(
+            self.device,
+            self._searched(variants),
+            build,
+            self.meter,
+            self.timing,
+            self.context,
+            observer,
+            seed=self.plan.timing.seed,
+            reference_meter=self.reference,
+        ):
+            match item:
+                case Measurement():
+                    results.append(
+                        item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor
                     )
-                    told = "none" if ours_j is None else f"{ours_j:.1f} ± {item.record.energy_uncertainty_j or 0:.1f} J"
-                    observer.note(f"{item.record.workload}: Zeus {item.reference_energy_j:.1f} J, ours {told}")
-            case Idle():
-                idles[item.when] = item
-                results.idle(item.when, item.start_ns, item.end_ns, item.samples, sensor=sensor)
-            case Refusal():
-                wrong = wrong or item.wrong
-                word = "wrong result, not timed" if item.wrong else "skipped"
-                observer.note(f"{word}: {item.variant.label}: {item.reason}")
-    settled = runner.finish(results.records[first:], idles.get("before"), idles.get("after"))
-    results.settle(settled, first=first + 1)
-    return wrong
+                    # Noted once a job, at its first window: later, other jobs hold memory too.
+                    if fresh:
+                        note_memory(results, item.record, fresh.pop().peak_memory_bytes(), observer)
+                    self._note_reference(item)
+                    yield item.record
+                case Idle():
+                    idles[item.when] = item
+                    results.idle(item.when, item.start_ns, item.end_ns, item.samples, sensor=sensor)
+                case Refusal():
+                    wrong = wrong or item.wrong
+                    word = "wrong result, not timed" if item.wrong else "skipped"
+                    observer.note(f"{word}: {item.variant.label}: {item.reason}")
+        settled = row.settle(results.records[first:], idles.get("before"), idles.get("after"))
+        results.settle(settled, first=first + 1)
+        return wrong
+
+    def _searched(self, variants: Sequence[Variant]) -> list[Variant]:
+        """The variants with each search done that names one (phase ``mamf``); skipped ones are noted and left out."""
+
+        def show(variant: Variant, done_s: float, budget_s: float) -> None:
+            if done_s == 0:
+                self.observer.stage(variant, "search", budget_s)
+            else:
+                self.observer.progress(done_s, None, None, None)
+
+        found: list[Variant] = []
+        for variant in variants:
+            workload = workloads.load(variant.workload)
+            try:
+                named = (
+                    workload.resolve(self.device, [variant], show)
+                    if isinstance(workload, workloads.Searching)
+                    else [variant]
+                )
+            except Skip as reason:
+                self.observer.note(f"skipped: {variant.label}: {reason}")
+                continue
+            if named != [variant]:
+                shapes = ", ".join(str(each.shape) for each in named)
+                self.observer.note(f"{variant.label}: {shapes} is the fastest shape found")
+            found += named
+        return found
+
+    def _note_reference(self, item: Measurement) -> None:
+        """Write another meter's joules of the same window into the sidecar, and show both."""
+        if item.reference_energy_j is None:
+            return
+        ours_j, record = item.record.energy_j, item.record
+        self.results.note("zeus", {"row": item.row, "zeus_j": item.reference_energy_j, "ours_j": ours_j})
+        ours = "none" if ours_j is None else f"{ours_j:.1f} ± {record.energy_uncertainty_j or 0:.1f} J"
+        self.observer.note(f"{record.workload}: Zeus {item.reference_energy_j:.1f} J, bitwatt {ours}")
 
 
-def _note_memory(results: Store, record: Record, peak_bytes: int | None, observer: Observer) -> None:
-    """Write a job's peak of memory into the sidecar, beside what it announced; on a GPU say so where it was more.
+def note_memory(results: Store, record: Record, peak_bytes: int | None, observer: Observer) -> None:
+    """Write a job's peak of memory into the sidecar with what it announced; on a GPU, note where it was more.
 
-    On a CPU the first job of a process also brings the pages of its libraries, so more says nothing there.
+    On a CPU the first job of a process also brings the pages of its libraries, so an excess says nothing there.
     """
     if peak_bytes is None:
         return
     gib = record.memory_announced_gib
-    announced_bytes = None if gib is None else round(gib * runner.GIB)
-    row = len(results.records)
-    results.note("memory", {"row": row, "announced_bytes": announced_bytes, "peak_bytes": peak_bytes})
+    announced_bytes = None if gib is None else round(gib * row.GIB)
+    number = len(results.records)
+    results.note("memory", {"row": number, "announced_bytes": announced_bytes, "peak_bytes": peak_bytes})
     if record.device_kind == "cpu" or announced_bytes is None:
         return
     if peak_bytes > (1 + MEMORY_EXCESS) * announced_bytes:
-        observer.note(f"row {row}: {peak_bytes} bytes were held at the peak, {announced_bytes} were announced")
+        observer.note(f"row {number}: memory peaked at {peak_bytes} bytes, {announced_bytes} were announced")
 
 
-def joules_of(meter: Meter) -> Callable[[], float | None]:
+def joules_reader(meter: Meter) -> Callable[[], float | None]:
     """A reading of the meter's energy counter as it is now, for a kernel's trial; None where there is no counter.
 
     Waits for a poll that began after the call, so that what was drawn before it is counted.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from bench.model.task import TaskKey
 
@@ -22,13 +22,23 @@ class Variant:
     """Tokens per sequence."""
     product: str | None = None
     """One matrix product of the set (``qkv``, ``o``, ``gate_up``, ``down``, ``lm_head``); None: the whole."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """What the workload alone understands (``isa``, ``inputs``, ``compile`` …)."""
+    options: object | None = None
+    """What the workload alone understands: its own frozen settings. None: that workload's defaults."""
 
     @property
     def label(self) -> str:
         """One line for a progress bar or a message, for example ``transformer gemm llama3-8b bf16``."""
         return TaskKey.of(self).label
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a run gives to every job that it builds."""
+
+    seed: int | None = None
+    """Seed of headers and inputs. None: headers from the time, inputs from a fixed seed."""
+    read_joules: Callable[[], float | None] | None = None
+    """Reads the energy counter as it is now, for a kernel's trial by hashes per joule; None without a counter."""
 
 
 @dataclass(frozen=True, slots=True)

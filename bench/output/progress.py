@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from bench.model import Variant
+from bench.model import Record, Variant
 from bench.output.format import quantity
 
 
@@ -60,5 +61,16 @@ class TerminalObserver:
         self._progress.update(self._task, completed=done_s, now="  ".join(now))
 
     def note(self, message: str) -> None:
-        """A sentence that stays on the screen, also with ``--quiet``: it tells of what is missing from the result."""
+        """A sentence that stays on the screen, also with ``--quiet``: it says what is missing from the result."""
         self._console.print(Text(message, style="yellow"))
+
+    def hint(self, message: str) -> None:
+        """Advice that ``--quiet`` leaves out."""
+        if not self._quiet:
+            self._console.print(Text(f"warning: {message}", style="yellow"))
+
+    def stored(self, path: Path, records: tuple[Record, ...], *, complete: bool) -> None:
+        """Say where a device's rows are."""
+        count = len(records)
+        kept = f"{count} row{'s are' if count > 1 else ' is'} safe in {path}"
+        self._console.print(Text(f"wrote {path} and its sidecar" if complete else kept))

@@ -1,58 +1,77 @@
-"""The workloads by name. Each module is loaded only when it is asked for.
-
-A workload module offers two functions:
-
-``plan(device, request) -> list[Variant]``
-    The variants that a request names, cheaply and without touching the device. Raises
-    :class:`~bench.model.BenchError` for a name it does not know.
-``build(device, variant) -> Job``
-    Allocates and prepares one variant. Raises :class:`~bench.model.Skip` where the device cannot run it.
-
-A module may also offer ``resolve(device, variants, progress) -> list[Variant]``: a search that completes planned
-variants before anything is measured. ``progress(variant, done_s, budget_s)`` is called with ``done_s`` = 0 before each
-search and again as it goes on. Raises :class:`~bench.model.Skip` where the device cannot run it.
-"""
+"""The workloads by name. Each module loads only when it is asked for."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast, runtime_checkable
 
-from bench.model import BenchError, Device, Job, Variant
-
-MODULES: Mapping[str, str] = {
-    "sha256d": "bench.workloads.hashing.sha256d",
-    "scrypt": "bench.workloads.hashing.scrypt",
-    "transformer": "bench.workloads.transformer.plan",
-}
-"""Workload name → module. Add a workload here."""
+from bench.model import BenchError, BuildContext, Device, Job, Variant
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked for. An empty tuple means: this workload's default for the device."""
+class Entry:
+    """Where a workload lives, and which group of a plan's options it reads."""
 
-    shapes: tuple[str, ...] = ()
-    phases: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ()
-    batches: tuple[int, ...] = ()
-    seqs: tuple[int, ...] = ()
-    detail: bool = False
-    """Add a variant per matrix product."""
-    smoke: bool = False
-    """The smallest honest set, for CI."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """``isa``, ``inputs``, ``compile``, ``shape_file``, ``prefer`` …: each workload reads its own."""
+    module: str
+    group: str
+
+
+WORKLOADS: Mapping[str, Entry] = {
+    "sha256d": Entry("bench.workloads.hashing.sha256d", "hashing"),
+    "scrypt": Entry("bench.workloads.hashing.scrypt", "hashing"),
+    "transformer": Entry("bench.workloads.transformer.plan", "transformer"),
+}
+"""Add a workload here: its name, its module, and the field of ``RunPlan`` that holds its options."""
 
 
 class Workload(Protocol):
-    """What a workload module offers."""
+    """What a workload's module offers."""
 
-    def plan(self, device: Device, request: Request) -> list[Variant]: ...
+    def plan(self, device: Device, options: Any, *, smoke: bool = False) -> list[Variant]:
+        """The variants that ``options`` name for ``device``, without touching it; ``smoke``: the smallest honest set.
 
-    def build(self, device: Device, variant: Variant) -> Job: ...
+        Raises:
+            BenchError: a name that the workload does not know.
+        """
+
+    def build(self, device: Device, variant: Variant, context: BuildContext = ...) -> Job:
+        """Allocate and prepare one variant.
+
+        Raises:
+            Skip: the device cannot run it.
+        """
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """What the module of a workload offers besides, where a variant must first be searched for."""
+
+    def resolve(
+        self,
+        device: Device,
+        variants: Sequence[Variant],
+        progress: Callable[[Variant, float, float], None] | None = ...,
+    ) -> list[Variant]:
+        """The variants with their searches done.
+
+        ``progress`` gets a variant, the seconds of its search so far (0 before it starts) and those it may take.
+
+        Raises:
+            Skip: the device cannot run it.
+        """
+
+
+def entry(name: str) -> Entry:
+    """The registry's entry for ``name``.
+
+    Raises:
+        BenchError: no workload has this name.
+    """
+    if name not in WORKLOADS:
+        raise BenchError(f"there is no workload named {name!r}", f"choose from {', '.join(WORKLOADS)}")
+    return WORKLOADS[name]
 
 
 def load(name: str) -> Workload:
@@ -61,6 +80,4 @@ def load(name: str) -> Workload:
     Raises:
         BenchError: no workload has this name.
     """
-    if name not in MODULES:
-        raise BenchError(f"there is no workload named {name!r}", f"choose from {', '.join(MODULES)}")
-    return cast(Workload, importlib.import_module(MODULES[name]))
+    return cast(Workload, importlib.import_module(entry(name).module))

@@ -25,6 +25,7 @@ from pathlib import Path
 from bench.model import Device
 from bench.workloads.transformer import dtypes, mamf
 from bench.workloads.transformer.mamf import Point, ShapeTimer
+from bench.workloads.transformer.options import SEARCH_BUDGET_S
 
 CPU = Device("cpu", 0, "cpu")
 TOP = 12
@@ -105,7 +106,7 @@ def paired(bench: ShapeTimer, won: Point, rival: Point) -> list[float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", default="bf16,fp32")
-    parser.add_argument("--budget", type=float, default=mamf.BUDGET_S)
+    parser.add_argument("--budget", type=float, default=SEARCH_BUDGET_S)
     parser.add_argument("--passes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--at-least", type=float, default=0.99)

@@ -21,6 +21,7 @@ import time
 
 from bench.model import Device, Variant
 from bench.workloads.hashing import sha256d
+from bench.workloads.hashing.options import HashingOptions
 
 # Nothing hashes to this, so the whole mask is tried.
 TARGET = "f" * 64
@@ -57,7 +58,7 @@ def _attack_cpu_s(letters: int) -> float:
 
 def our_rate_mhs(isa: str | None, seconds: float, clock) -> tuple[float, str]:
     """MH/s of the job itself over about ``seconds`` of ``clock``, its shares audited."""
-    job = sha256d.build(Device("cpu", 0, "cpu"), Variant("sha256d", options={"isa": isa}))
+    job = sha256d.build(Device("cpu", 0, "cpu"), Variant("sha256d", options=HashingOptions(isa=isa)))
     before = job.verify()
     if not before.ok:
         raise SystemExit(f"not verified: {before.reasons}")

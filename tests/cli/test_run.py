@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from bench.model import Record
 from tests.support.paths import ROOT
 
 COLUMNS = list(Record.__dataclass_fields__)
-FAST = ["--device", "cpu", "--workload", "fake", "--window", "0.2", "--warmup", "0.1", "--quick"]
+FAST = {"--device": "cpu", "--workload": "fake", "--window": "0.2", "--warmup": "0.1"}
 
 
 def command(*arguments: str) -> list[str]:
@@ -36,7 +37,9 @@ def bitwatt(*arguments: str, fault: str | None = None, **more) -> subprocess.Com
 
 
 def run(out: Path, *arguments: str, fault: str | None = None) -> subprocess.CompletedProcess[str]:
-    return bitwatt("run", *FAST, "--out", str(out), *arguments, fault=fault)
+    """A fast run; what ``arguments`` name replaces the fast default."""
+    defaults = {name: value for name, value in FAST.items() if name not in arguments}
+    return bitwatt("run", *itertools.chain(*defaults.items()), "--quick", "--out", str(out), *arguments, fault=fault)
 
 
 def rows(out: Path) -> list[dict[str, str]]:
@@ -105,14 +108,14 @@ def test_assumed_watts_are_labelled(tmp_path):
         (["--meter", "assume:many"], "not a number of watts"),
         (["--window", "0"], "too short"),
         (["--window", "nan"], "too short"),
-        (["--repeats", "0"], "repeats"),
+        (["--repeats", "0"], "--repeats 1"),
         (["--warmup", "-1"], "warm-up"),
-        (["--assume-watts", "0"], "not a number of watts"),
+        (["--assume-watts", "0"], "cannot draw 0 W"),
         (["--batch", "two"], "--batch"),
         (["--seq", "0"], "--seq"),
         (["--smoke"], "exclude each other"),
-        (["--json", "--markdown"], "one layout"),
-        (["--csv", "x.csv"], "--csv takes only"),
+        (["--json", "--markdown"], "--format specified multiple times"),
+        (["--csv", "x.csv"], "x.csv"),
         (["--workload", "transformer", "--shape", "gpt5"], "gpt5"),
         (["--workload", "transformer", "--dtype", "fp13"], "fp13"),
         (["--workload", "transformer", "--phase", "dream"], "dream"),
@@ -188,7 +191,7 @@ def test_a_bug_of_ours_shows_no_traceback_and_keeps_the_rows(tmp_path):
 def start_until(out: Path, count: int, *arguments: str) -> subprocess.Popen[str]:
     """Start a long run and wait until ``count`` rows are on disk."""
     process = subprocess.Popen(
-        command("run", *FAST, "--out", str(out), "--repeats", "50", *arguments),
+        command("run", *itertools.chain(*FAST.items()), "--quick", "--out", str(out), "--repeats", "50", *arguments),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -235,7 +238,7 @@ def test_a_full_disk_is_one_sentence_and_loses_no_row(tmp_path):
         "-c",
         'trap "" XFSZ; ulimit -f 8; exec "$@"',
         "sh",
-        *command("run", *FAST, "--out", str(tmp_path), "--repeats", "30"),
+        *command("run", *itertools.chain(*FAST.items()), "--quick", "--out", str(tmp_path), "--repeats", "30"),
     ]
     done = subprocess.run(limited, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode not in (0, 70), done.stderr
@@ -254,7 +257,13 @@ def test_an_unwritable_folder_is_one_sentence(tmp_path):
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" --json | head -c 1', "sh", *command("run", *FAST, "--out", str(tmp_path))],
+        [
+            "/bin/sh",
+            "-c",
+            '"$@" --json | head -c 1',
+            "sh",
+            *command("run", *itertools.chain(*FAST.items()), "--quick", "--out", str(tmp_path)),
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -266,7 +275,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
 def test_stdout_on_a_full_disk_is_told(tmp_path):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command("run", *FAST, "--out", str(tmp_path), "--csv", "-"),
+            command("run", *itertools.chain(*FAST.items()), "--quick", "--out", str(tmp_path), "--csv", "-"),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -3,7 +3,10 @@
 import bench.workloads
 from bench.cli.app import main
 
-bench.workloads.MODULES = {**bench.workloads.MODULES, "fake": "tests.fakes.workload"}
+bench.workloads.WORKLOADS = {
+    **bench.workloads.WORKLOADS,
+    "fake": bench.workloads.Entry("tests.fakes.workload", "transformer"),
+}
 
 if __name__ == "__main__":
     main()

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
-from bench.model import Audit, BenchError, Device, Facts, Skip, Variant
-from bench.workloads import Request
+from bench.model import Audit, BenchError, BuildContext, Device, Facts, Skip, Variant
 
 WORK_PER_QUANTUM = 1e6
 QUANTUM_S = 1e-3
 
 
-def plan(device: Device, request: Request) -> list[Variant]:
-    names = request.shapes or ("one",)
+def plan(device: Device, options: Any, *, smoke: bool = False) -> list[Variant]:
+    names = options.shape or ("one",)
     return [Variant("fake", shape=name) for name in names]
 
 
-def build(device: Device, variant: Variant) -> FakeJob:
+def build(device: Device, variant: Variant, context: BuildContext = BuildContext()) -> FakeJob:
     fault = os.environ.get("FAKE_FAULT")
     if fault == "skip" and variant.shape == "big":
         raise Skip("big needs 9 GiB and 1 GiB is free", "choose a smaller shape")

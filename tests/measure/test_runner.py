@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from bench.measure import runner
+from bench.measure import row, runner, stopping
+from bench.measure import timing as timings
+from bench.measure.timing import TimingOptions
 from bench.model import BenchError, Device, Idle, Measurement, Refusal, Skip, Variant
 from bench.power.none import NullMeter
 from tests.fakes import workload
 from tests.fakes.meter import SteadyMeter
 
 CPU = Device("cpu", 0, "Example CPU", cores=2, memory_bytes=8 << 30)
-CONTEXT = runner.Context(run_id="run", harness_version="0", host="here", torch="2")
-FAST = runner.Timing("standard", 0.12, 0.06, 0.12, 0.03, 0.0, launch_s=0.01, repeats=1)
+CONTEXT = row.Context(run_id="run", harness_version="0", host="here", torch="2")
+FAST = timings.Timing("standard", 0.12, 0.06, 0.12, 0.03, 0.0, launch_s=0.01, repeats=1)
 A, B, C = (Variant("fake", shape=name) for name in "abc")
 
 
@@ -88,14 +90,14 @@ def test_finish_settles_net_work_and_flags_an_idle_that_moved():
     _, measured, _ = run([A], timing, SteadyMeter(100.0))
     before = Idle("before", 0, 1, 20.0, 0.1, ())
     near, far = (Idle("after", 2, 3, watts, 0.1, ()) for watts in (20.4, 30.0))
-    (same,) = runner.finish([measured.record], before, near)
+    (same,) = row.settle([measured.record], before, near)
     assert same.idle_power_w == pytest.approx(20.2)
     net_j = measured.record.energy_j - 20.2 * measured.record.window_s
     assert same.net_work_per_j == pytest.approx(measured.record.work / net_j)
     assert same.warnings == measured.record.warnings
-    (moved,) = runner.finish([measured.record], before, far)
+    (moved,) = row.settle([measured.record], before, far)
     assert "idle power moved from 20.0 W to 30.0 W" in moved.warnings
-    assert runner.finish([measured.record], None, None) == [measured.record]
+    assert row.settle([measured.record], None, None) == [measured.record]
 
 
 def test_wrong_output_is_refused_and_never_timed(monkeypatch):
@@ -169,29 +171,29 @@ def test_the_stop_rule_ends_early_only_when_rate_and_work_per_joule_are_narrow()
 
     timing = replace(FAST, target_half_width=0.01)
     narrow, wide = [100.0, 100.1, 99.9], [100.0, 103.0, 97.0]
-    assert runner._settled(rows(narrow), timing)
-    assert runner._settled(rows(narrow, narrow), timing)
-    assert not runner._settled(rows(wide), timing)
-    assert not runner._settled(rows(narrow, wide), timing)
-    assert not runner._settled(rows(narrow)[:2], timing), "two windows tell no spread"
-    assert not runner._settled(rows(narrow, valid=False), timing), "invalid windows settle nothing"
-    assert not runner._settled(rows(narrow), FAST)
+    assert stopping.precise_enough(rows(narrow), timing)
+    assert stopping.precise_enough(rows(narrow, narrow), timing)
+    assert not stopping.precise_enough(rows(wide), timing)
+    assert not stopping.precise_enough(rows(narrow, wide), timing)
+    assert not stopping.precise_enough(rows(narrow)[:2], timing), "two windows tell no spread"
+    assert not stopping.precise_enough(rows(narrow, valid=False), timing), "invalid windows settle nothing"
+    assert not stopping.precise_enough(rows(narrow), FAST)
 
 
 def test_the_stop_rule_can_both_stop_and_go_on():
-    asked = runner.timing("standard", metered=True)
-    assert asked.repeats > runner.LEAST_REPEATS
+    asked = timings.timing(TimingOptions(), metered=True)
+    assert asked.repeats > stopping.LEAST_REPEATS
     assert asked.target_half_width is not None
 
 
 def test_the_budget_lets_no_round_begin_that_would_pass_it():
     timing = replace(FAST, budget_s=100.0)
-    assert not runner._over_budget(500.0, 1, timing), "the first round is always run"
-    assert not runner._over_budget(50.0, 2, timing)
-    assert runner._over_budget(51.0, 2, timing)
-    assert not runner._over_budget(66.0, 3, timing)
-    assert runner._over_budget(67.0, 3, timing)
-    assert not runner._over_budget(1e9, 3, FAST)
+    assert not stopping.over_budget(500.0, 0, timing), "the first round is always run"
+    assert not stopping.over_budget(50.0, 1, timing)
+    assert stopping.over_budget(51.0, 1, timing)
+    assert not stopping.over_budget(66.0, 2, timing)
+    assert stopping.over_budget(67.0, 2, timing)
+    assert not stopping.over_budget(1e9, 2, FAST)
     items = run([A], replace(FAST, repeats=50, budget_s=0.9))
     assert 1 <= len(items) < 10
 
@@ -257,23 +259,32 @@ def test_memory_is_freed_between_variants_when_it_is_short():
 
 
 def test_timing_of_the_modes():
-    assert runner.timing("standard", metered=True).window_s == 30
-    assert runner.timing("standard", metered=False).window_s == 5
-    assert runner.timing("quick", metered=True).window_s == 5
-    assert runner.timing("smoke", metered=True).window_s == 1
-    assert runner.timing("smoke", metered=False).idle_s == 0
-    asked = runner.timing("standard", runner.Asked(7, 9, 1.5), metered=True)
+    assert timings.timing(TimingOptions(), metered=True).window_s == 30
+    assert timings.timing(TimingOptions(), metered=False).window_s == 5
+    assert timings.timing(TimingOptions(quick=True), metered=True).window_s == 5
+    assert timings.timing(TimingOptions(smoke=True), metered=True).window_s == 1
+    assert timings.timing(TimingOptions(smoke=True), metered=False).idle_s == 0
+    asked = timings.timing(TimingOptions(window_s=7, repeats=9, warmup_s=1.5), metered=True)
     assert (asked.window_s, asked.repeats, asked.warmup_max_s) == (7, 9, 1.5)
     assert asked.warmup_min_s <= 1.5
 
 
 @pytest.mark.parametrize(
     "asked",
-    [(0.0,), (-1.0,), (math.nan,), (math.inf,), (5.0, 0), (5.0, 1, -1.0), (5.0, 1, math.nan)],
+    [
+        {"window_s": 0.0},
+        {"window_s": -1.0},
+        {"window_s": math.nan},
+        {"window_s": math.inf},
+        {"repeats": 0},
+        {"warmup_s": -1.0},
+        {"warmup_s": math.nan},
+        {"quick": True, "smoke": True},
+    ],
 )
 def test_impossible_timing_is_refused(asked):
     with pytest.raises(BenchError):
-        runner.Asked(*asked)
+        TimingOptions(**asked)
 
 
 def test_another_meter_beside_sees_just_the_windows():

@@ -10,12 +10,12 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bench.model import BenchError, usable_cores
+from bench.model import BenchError
 from bench.workloads.hashing import kernels
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
@@ -220,17 +220,3 @@ class CpuScan:
             span.stop = 1
         self._running = []
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def thread_count(options: Mapping[str, Any]) -> int:
-    """Threads asked for with ``options["threads"]``, else one per usable core.
-
-    Raises:
-        BenchError: not a whole number above 0.
-    """
-    asked = options.get("threads")
-    if asked is None:
-        return usable_cores()
-    if not isinstance(asked, int) or asked < 1:
-        raise BenchError(f"{asked!r} is no number of threads", "give a whole number of at least 1")
-    return asked

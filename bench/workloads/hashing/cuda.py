@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.model import BenchError, Device, first_line
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.engine import NONCE_SPACE, Work
+from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work
+from bench.workloads.hashing.options import HashingOptions
 
 SHARE_CAPACITY = 1 << 20
 FIRST_READ = 1 << 12
@@ -235,25 +236,18 @@ class Cuda:
 class Choice:
     """Which of a kernel's variants to run: the one asked for, or the best of a short trial on the device."""
 
-    def __init__(self, options: Mapping[str, Any], variants: Sequence[int]) -> None:
-        """Read ``variant``, ``prefer`` and ``joules`` of a request's options.
+    def __init__(self, options: HashingOptions, read_joules: ReadJoules | None, variants: Sequence[int]) -> None:
+        """Choose among ``variants``, by joules where ``options.prefer`` is efficiency and they can be read.
 
         Raises:
-            BenchError: a variant or preference that there is not.
+            BenchError: ``options.variant`` is not one of them.
         """
-        self._prefer = options.get("prefer") or "speed"
-        if self._prefer not in ("speed", "efficiency"):
-            raise BenchError(f"there is no preference {self._prefer!r}", "choose speed or efficiency")
-        self._joules: Callable[[], float | None] | None = options.get("joules")
-        asked = options.get("variant")
-        number = str(asked).removeprefix("v")
-        if asked in (None, "auto"):
-            self.variants = tuple(variants)
-        elif number.isdigit() and int(number) in variants:
-            self.variants = (int(number),)
-        else:
+        self._prefer = options.prefer
+        self._joules = read_joules
+        self.variants = tuple(variants) if options.variant is None else (options.variant,)
+        if not set(self.variants) <= set(variants):
             listed = ", ".join(map(str, variants))
-            raise BenchError(f"there is no variant {asked!r} of the CUDA kernel", f"choose from {listed}")
+            raise BenchError(f"there is no variant {options.variant} of the CUDA kernel", f"choose from {listed}")
 
     def best(self, cuda: Cuda, engines: Mapping[int, CudaScan]) -> CudaScan:
         """The engine to keep; the others are closed. What decided goes into its ``setting``."""

@@ -5,10 +5,14 @@ An engine knows nothing of rolling headers, proof or rates: the job above it doe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 NONCE_SPACE = 1 << 32
+
+ReadJoules = Callable[[], float | None]
+"""Reads an energy counter in joules, for a trial by hashes per joule; None where it has no reading."""
 
 
 @dataclass(frozen=True, slots=True)

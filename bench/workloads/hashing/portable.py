@@ -7,7 +7,6 @@ header fixes is computed once, by the same text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from bench.model import BenchError, Device
@@ -180,13 +179,13 @@ class PortableEngine:
         self._lanes = self._lanes[:0]
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> PortableEngine:
+def open_engine(device: Device, chunk: int | None = None) -> PortableEngine:
     """The portable engine, with a chunk that fits the device's memory.
 
     Raises:
         BenchError: torch cannot reach the device.
     """
-    chunk = options.get("chunk") or (CHUNK_CPU if device.kind == "cpu" else CHUNK_DEVICE)
+    chunk = chunk or (CHUNK_CPU if device.kind == "cpu" else CHUNK_DEVICE)
     if device.memory_bytes:
         while chunk > 1024 and chunk * 4 * LIVE_TENSORS * MEMORY_SHARE > device.memory_bytes:
             chunk //= 2

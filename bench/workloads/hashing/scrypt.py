@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bench.model import Device, Skip, Variant
-from bench.workloads import Request
-from bench.workloads.hashing.engine import Engine
+from bench.model import BuildContext, Device, Skip, Variant
+from bench.workloads.hashing.engine import Engine, ReadJoules
 from bench.workloads.hashing.job import Algorithm, ScanJob
-from bench.workloads.hashing.sha256d import scan_options
+from bench.workloads.hashing.options import HashingOptions, options_of
 
 ALGORITHM = Algorithm(
     name="scrypt",
@@ -37,32 +33,25 @@ ALGORITHM = Algorithm(
 )
 
 
-def plan(device: Device, request: Request) -> list[Variant]:  # noqa: ARG001
-    """One variant: the scan has neither shape nor type.
-
-    Raises:
-        BenchError: as :func:`bench.workloads.hashing.sha256d.scan_options`.
-    """
-    return [Variant("scrypt", options=scan_options(request.options))]
+def plan(device: Device, options: HashingOptions, *, smoke: bool = False) -> list[Variant]:  # noqa: ARG001
+    """One variant: the scan has neither shape nor type."""
+    return [Variant("scrypt", options=options)]
 
 
-def build(device: Device, variant: Variant) -> ScanJob:
+def build(device: Device, variant: Variant, context: BuildContext = BuildContext()) -> ScanJob:
     """Open the engine for ``device`` and put the job on it: C on ``cpu``, the kernel through CuPy on ``cuda``.
 
     Raises:
         Skip: every other device, and ``engine=portable``.
     """
-    return ScanJob(
-        open_engine(device, variant.options),
-        ALGORITHM,
-        seed=variant.options.get("seed"),
-        share_bits=variant.options.get("share_bits"),
-    )
+    options = options_of(variant)
+    engine = open_engine(device, options, context.read_joules)
+    return ScanJob(engine, ALGORITHM, seed=context.seed, share_bits=options.share_bits)
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> Engine:
+def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> Engine:
     """The engine that ``build`` uses."""
-    if device.kind not in ("cpu", "cuda") or options.get("engine") == "portable":
+    if device.kind not in ("cpu", "cuda") or options.engine == "portable":
         raise Skip(
             f"scrypt has no torch-portable version, so {device.label} is left out",
             "run it on cuda or cpu with their own kernels",
@@ -70,7 +59,7 @@ def open_engine(device: Device, options: Mapping[str, Any]) -> Engine:
     if device.kind == "cuda":
         from bench.workloads.hashing import scrypt_cuda
 
-        return scrypt_cuda.open_engine(device, options)
+        return scrypt_cuda.open_engine(device, options, read_joules)
     from bench.workloads.hashing import scrypt_cpu
 
     return scrypt_cpu.open_engine(device, options)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bench.model import Device
+from bench.model import Device, usable_cores
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cpu import CpuScan, HostScan, thread_count
+from bench.workloads.hashing.cpu import CpuScan, HostScan
 from bench.workloads.hashing.engine import power_of_two_from
+from bench.workloads.hashing.options import HashingOptions
 
 GRAIN = 64
 """A whole number of any vector's lanes: 1 to 10 ms of one thread."""
@@ -24,14 +22,14 @@ def host_scan() -> HostScan:
     return HostScan("scrypt", *kernels.host(), self_test_count=19, trial_nonces=64)
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> CpuScan:  # noqa: ARG001
-    """The C engine on all usable cores (or ``options["threads"]``); ``options["isa"]`` as for SHA-256d.
+def open_engine(device: Device, options: HashingOptions) -> CpuScan:  # noqa: ARG001
+    """The C engine on all usable cores (or ``options.threads``); ``options.isa`` as for SHA-256d.
 
     Raises:
         BenchError: an unknown or unsupported instruction set, or one that fails its self-test.
     """
     code = host_scan()
-    threads = thread_count(options)
-    isa = code.choose(options.get("isa"), threads)
+    threads = options.threads or usable_cores()
+    isa = code.choose(options.isa, threads)
     iteration = NONCES_PER_THREAD * power_of_two_from(threads)
     return CpuScan(code.scan, code.names().index(isa), isa, threads=threads, grain=GRAIN, iteration=iteration)

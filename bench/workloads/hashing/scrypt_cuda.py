@@ -7,12 +7,13 @@ free memory allows.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.model import BenchError, Device
 from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan
-from bench.workloads.hashing.engine import NONCE_SPACE, Work, power_of_two_from
+from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work, power_of_two_from
+from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.hashing.sha256d_cuda import prepare
 
 GAPS_AND_WIDE = ((1, 0), (1, 1), (2, 1), (4, 1))
@@ -29,7 +30,7 @@ PASSES = 8
 FACTORS = (1 << 7, 1 << 9, 1 << 13, 1 << 18)
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> CudaScan:
+def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> CudaScan:
     """The CUDA engine on ``device``.
 
     Options: ``variant`` (0 … 3), ``prefer`` and ``joules``, as :class:`~cuda.Choice` reads them.
@@ -38,7 +39,7 @@ def open_engine(device: Device, options: Mapping[str, Any]) -> CudaScan:
         BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails or has not the memory for
             one block of threads, or an option is unknown.
     """
-    choice = Choice(options, range(len(GAPS_AND_WIDE)))
+    choice = Choice(options, read_joules, range(len(GAPS_AND_WIDE)))
     cuda = Cuda(device)
     kernels = {number: _compile(cuda, number) for number in choice.variants}
     budget = int(cuda.free_bytes() * MEMORY_SHARE)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bench.model import BenchError, Device, Variant
-from bench.workloads import Request
-from bench.workloads.hashing.engine import Engine
+from bench.model import BuildContext, Device, Variant
+from bench.workloads.hashing.engine import Engine, ReadJoules
 from bench.workloads.hashing.job import Algorithm, ScanJob
-
-OPTIONS = ("engine", "isa", "prefer", "variant", "seed", "share_bits", "threads")
-"""Options of a request that concern this workload."""
-ENGINES = ("auto", "portable")
+from bench.workloads.hashing.options import HashingOptions, options_of
 
 ALGORITHM = Algorithm(
     name="sha256d",
@@ -47,54 +40,32 @@ ALGORITHM = Algorithm(
 )
 
 
-def plan(device: Device, request: Request) -> list[Variant]:  # noqa: ARG001
-    """One variant: the scan has neither shape nor type.
-
-    Raises:
-        BenchError: ``--engine`` names something else than ``auto`` or ``portable``.
-    """
-    return [Variant("sha256d", options=scan_options(request.options))]
+def plan(device: Device, options: HashingOptions, *, smoke: bool = False) -> list[Variant]:  # noqa: ARG001
+    """One variant: the scan has neither shape nor type."""
+    return [Variant("sha256d", options=options)]
 
 
-def build(device: Device, variant: Variant) -> ScanJob:
+def build(device: Device, variant: Variant, context: BuildContext = BuildContext()) -> ScanJob:
     """Open the best engine for ``device`` and put the job on it.
 
     ``cpu`` runs C, ``cuda`` runs the kernel through CuPy, every other kind torch operations; ``engine=portable`` takes
     torch operations everywhere. Nothing falls back silently.
     """
-    return ScanJob(
-        open_engine(device, variant.options),
-        ALGORITHM,
-        seed=variant.options.get("seed"),
-        share_bits=variant.options.get("share_bits"),
-    )
+    options = options_of(variant)
+    engine = open_engine(device, options, context.read_joules)
+    return ScanJob(engine, ALGORITHM, seed=context.seed, share_bits=options.share_bits)
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> Engine:
+def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> Engine:
     """The engine that ``build`` uses."""
-    if options.get("engine", "auto") == "portable" or device.kind not in ("cpu", "cuda"):
-        from bench.workloads.hashing import portable as sha256d_portable
+    if options.engine == "portable" or device.kind not in ("cpu", "cuda"):
+        from bench.workloads.hashing import portable
 
-        return sha256d_portable.open_engine(device, options)
+        return portable.open_engine(device)
     if device.kind == "cuda":
         from bench.workloads.hashing import sha256d_cuda
 
-        return sha256d_cuda.open_engine(device, options)
+        return sha256d_cuda.open_engine(device, options, read_joules)
     from bench.workloads.hashing import sha256d_cpu
 
     return sha256d_cpu.open_engine(device, options)
-
-
-def scan_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a request that a nonce scan reads, checked.
-
-    Raises:
-        BenchError: an unknown engine, or share bits out of range.
-    """
-    taken = {key: options[key] for key in OPTIONS if options.get(key) is not None}
-    if taken.get("engine", "auto") not in ENGINES:
-        raise BenchError(f"there is no engine named {taken['engine']!r}", f"choose from {', '.join(ENGINES)}")
-    bits = taken.get("share_bits")
-    if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
-        raise BenchError(f"share bits of {bits!r} make no target", "give a whole number from 1 to 32")
-    return taken

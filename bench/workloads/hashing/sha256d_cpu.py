@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bench.model import Device
+from bench.model import Device, usable_cores
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cpu import CpuScan, HostScan, thread_count
+from bench.workloads.hashing.cpu import CpuScan, HostScan
 from bench.workloads.hashing.engine import power_of_two_from
+from bench.workloads.hashing.options import HashingOptions
 
 GRAIN = 1 << 15
 NONCES_PER_THREAD = 1 << 18
@@ -24,17 +22,17 @@ def host_scan() -> HostScan:
     return HostScan("sha256d", *kernels.host(), self_test_count=259, trial_nonces=1 << 16)
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> CpuScan:  # noqa: ARG001
-    """The C engine on all usable cores (or ``options["threads"]``).
+def open_engine(device: Device, options: HashingOptions) -> CpuScan:  # noqa: ARG001
+    """The C engine on all usable cores (or ``options.threads``).
 
-    ``options["isa"]`` names the instruction set; else every one that this machine has is self-tested, and a short trial
+    ``options.isa`` names the instruction set; else every one that this machine has is self-tested, and a short trial
     on one thread picks the fastest.
 
     Raises:
         BenchError: an unknown or unsupported instruction set, or one that fails its self-test.
     """
     code = host_scan()
-    threads = thread_count(options)
-    isa = code.choose(options.get("isa"), threads)
+    threads = options.threads or usable_cores()
+    isa = code.choose(options.isa, threads)
     iteration = NONCES_PER_THREAD * power_of_two_from(threads)
     return CpuScan(code.scan, code.names().index(isa), isa, threads=threads, grain=GRAIN, iteration=iteration)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.model import Device
 from bench.workloads.hashing import kernels
 from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan
-from bench.workloads.hashing.engine import NONCE_SPACE, Work, power_of_two_from
+from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work, power_of_two_from
+from bench.workloads.hashing.options import HashingOptions
 
 VARIANTS = (0, 1, 2, 3, 4)
 """Balances of the two integer pipes; the kernel's text says what each is."""
@@ -22,7 +23,7 @@ WAVES = 8
 FACTORS = (1, 1 << 29, 1 << 22, 1 << 7, 1 << 10)
 
 
-def open_engine(device: Device, options: Mapping[str, Any]) -> CudaScan:
+def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> CudaScan:
     """The CUDA engine on ``device``.
 
     Options: ``variant`` (0 … 4) forces a variant; else a short trial picks one by hashes per second, or, with
@@ -32,7 +33,7 @@ def open_engine(device: Device, options: Mapping[str, Any]) -> CudaScan:
     Raises:
         BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails, or an option is unknown.
     """
-    choice = Choice(options, VARIANTS)
+    choice = Choice(options, read_joules, VARIANTS)
     cuda = Cuda(device)
     return choice.best(cuda, {number: _engine(cuda, number) for number in choice.variants})
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.model import Audit, BenchError, Device, Facts, Variant, first_line
 from bench.workloads.transformer import dtypes, graphs, memory, peaks, torch_device
+from bench.workloads.transformer.options import settings_of
 
 SEED = 20260
 MAX_COPIES = 64
@@ -18,7 +19,7 @@ MAX_COPIES = 64
 
 def seed_of(variant: Variant) -> int:
     """Seed of a variant's inputs."""
-    return SEED + int(variant.options.get("seed", 0))
+    return SEED + settings_of(variant).seed
 
 
 def copies_for(copy_bytes: int, cache_bytes: int) -> int:
@@ -45,7 +46,7 @@ class RotatingJob(ABC):
         self._device = device
         self._variant = variant
         self._native = native
-        self._inputs = str(variant.options.get("inputs", "normal"))
+        self._inputs = settings_of(variant).inputs
         self._dtype = dtypes.lookup(variant.dtype)
         self._precision = dtypes.set_flags(self._dtype)
         self._check_device = torch_device.check_device(device)

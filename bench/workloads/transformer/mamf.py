@@ -24,13 +24,12 @@ from bench.workloads.transformer import dtypes, freivalds, gemm, memory, torch_d
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.job import MAX_COPIES, SEED, poison
+from bench.workloads.transformer.options import SEARCH_BUDGET_S, settings_of
 from bench.workloads.transformer.shapes import Product
 
 Point = tuple[int, int, int]
 """m, n, k."""
 
-BUDGET_S = 100.0
-"""Default limit of a search in seconds; with set-up it ends within two minutes."""
 PLANE_SHARES = 0.5, 0.75
 """Shares of the search's time after which the first and second plane of m × n are abandoned."""
 COLUMNS = 12
@@ -109,7 +108,7 @@ Progress = Callable[[float, str], None]
 def search(
     device: Device,
     dtype_name: str,
-    budget_s: float = BUDGET_S,
+    budget_s: float = SEARCH_BUDGET_S,
     progress: Progress | None = None,
     *,
     grid: Grid | None = None,
@@ -392,7 +391,7 @@ def build(device: Device, variant: Variant, shape: object = None) -> gemm.GemmJo
         Skip: the device lacks the type or the memory.
     """
     if variant.shape is None:
-        budget_s = float(variant.options.get("budget_s", BUDGET_S))
+        budget_s = settings_of(variant).budget_s
         found, _ = search(device, variant.dtype or "bf16", budget_s)
     else:
         found = variant

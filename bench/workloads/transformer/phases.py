@@ -29,6 +29,7 @@ from bench.workloads.transformer.block import Block, Weights
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.job import RotatingJob, copies_for, seed_of
+from bench.workloads.transformer.options import settings_of
 from bench.workloads.transformer.shapes import Shape
 from bench.workloads.transformer.train import TrainBlock
 
@@ -103,7 +104,7 @@ class BlockJob(RotatingJob):
                 each.prepare()
         self._runs = [each.run for each in self._blocks]
         self._verify_iterations = copies
-        self._compiled = bool(variant.options.get("compile"))
+        self._compiled = settings_of(variant).compile
         if self._compiled:
             self._compile(shape, batch)
         captured = is_captured(device, self._phase)
@@ -203,7 +204,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
             f"use --phase gemm, or a type of {', '.join(BLOCK_DTYPES)}",
         )
     native = dtypes.require(device, dtype)
-    if variant.options.get("compile") and (variant.phase == "train" or shape.experts > 1):
+    if settings_of(variant).compile and (variant.phase == "train" or shape.experts > 1):
         raise Skip(
             f"--compile supports prefill and decode of dense blocks, not {variant.phase} of {shape.name}",
             "leave out --compile for this phase",

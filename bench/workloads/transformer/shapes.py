@@ -78,7 +78,7 @@ def names() -> tuple[str, ...]:
     )
 
 
-def load(name: str | None, shape_file: str | None = None) -> Shape:
+def load(name: str | None, shape_file: Path | None = None) -> Shape:
     """A shape by name, or the one in ``shape_file``.
 
     Raises:

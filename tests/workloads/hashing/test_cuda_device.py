@@ -8,6 +8,7 @@ from bench.model import Device
 from bench.workloads.hashing import scrypt, scrypt_cuda, sha256d, sha256d_cuda
 from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.job import Algorithm, ScanJob
+from bench.workloads.hashing.options import HashingOptions
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +36,15 @@ def prove(engine: CudaScan, algorithm: Algorithm) -> None:
 
 @pytest.mark.parametrize("variant", sha256d_cuda.VARIANTS)
 def test_sha256d(device: Device, variant: int) -> None:
-    prove(sha256d_cuda.open_engine(device, {"variant": variant}), sha256d.ALGORITHM)
+    prove(sha256d_cuda.open_engine(device, HashingOptions(variant=variant)), sha256d.ALGORITHM)
 
 
 @pytest.mark.parametrize("variant", range(len(scrypt_cuda.GAPS_AND_WIDE)))
 def test_scrypt(device: Device, variant: int) -> None:
-    prove(scrypt_cuda.open_engine(device, {"variant": variant}), scrypt.ALGORITHM)
+    prove(scrypt_cuda.open_engine(device, HashingOptions(variant=variant)), scrypt.ALGORITHM)
 
 
 def test_a_trial_keeps_one(device: Device) -> None:
-    engine = sha256d_cuda.open_engine(device, {})
+    engine = sha256d_cuda.open_engine(device, HashingOptions())
     assert engine.implementation.startswith("cuda-v")
     prove(engine, sha256d.ALGORITHM)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from bench.model import Device, Variant
+from bench.model import BuildContext, Device, Variant
 from bench.workloads.hashing import portable as sha256d_portable
 from bench.workloads.hashing import sha256d
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
+from bench.workloads.hashing.options import HashingOptions
 
 CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
 
 
 @pytest.fixture
 def engine():
-    return sha256d_portable.open_engine(CPU, {"chunk": 1024})
+    return sha256d_portable.open_engine(CPU, 1024)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +43,14 @@ def test_a_wrong_constant_is_caught_before_timing(monkeypatch):
     broken = list(sha256d_portable.K)
     broken[61] ^= 1
     monkeypatch.setattr(sha256d_portable, "K", broken)
-    job = sha256d.build(CPU, Variant("sha256d", options={"engine": "portable", "seed": 5}))
+    job = sha256d.build(CPU, Variant("sha256d", options=HashingOptions(engine="portable")), BuildContext(seed=5))
     audit = job.verify()
     assert not audit.ok
     assert "was not found at its nonce" in audit.reasons[0]
 
 
 def test_the_whole_job():
-    job = sha256d.build(CPU, Variant("sha256d", options={"engine": "portable", "seed": 3}))
+    job = sha256d.build(CPU, Variant("sha256d", options=HashingOptions(engine="portable")), BuildContext(seed=3))
     assert job.facts.implementation == "torch-portable"
     assert job.verify().ok
     job.launch(3)
@@ -61,7 +62,7 @@ def test_the_whole_job():
 
 
 def test_memory_bounds_the_chunk():
-    small = sha256d_portable.open_engine(Device("cpu", 0, "x", memory_bytes=8 << 20), {})
+    small = sha256d_portable.open_engine(Device("cpu", 0, "x", memory_bytes=8 << 20))
     assert small.iteration * 4 * sha256d_portable.LIVE_TENSORS * sha256d_portable.MEMORY_SHARE <= 8 << 20
 
 

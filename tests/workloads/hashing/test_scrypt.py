@@ -10,13 +10,14 @@ import pytest
 from cffi import FFI
 from Crypto.Protocol.KDF import scrypt as reference_kdf
 
-from bench.model import BenchError, Device, Skip, Variant
-from bench.workloads import Request, load
+from bench.model import BenchError, BuildContext, Device, Skip, Variant
+from bench.workloads import load
 from bench.workloads.hashing import kernels, scrypt, scrypt_cpu
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.cpu import CpuScan
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
+from bench.workloads.hashing.options import HashingOptions
 
 CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
 CODE = scrypt_cpu.host_scan()
@@ -62,7 +63,9 @@ def test_real_blocks_are_found_from_every_lane(isa, name, header):
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_whole_job(isa):
-    job = scrypt.build(CPU, Variant("scrypt", options={"isa": isa, "threads": 1, "seed": 5, "share_bits": 2}))
+    job = scrypt.build(
+        CPU, Variant("scrypt", options=HashingOptions(isa=isa, threads=1, share_bits=2)), BuildContext(seed=5)
+    )
     assert job.facts.implementation == f"c-{isa}"
     before = job.verify()
     assert before.ok, before.reasons
@@ -75,11 +78,11 @@ def test_the_whole_job(isa):
 
 
 def test_the_choice_is_one_that_runs():
-    engine = scrypt_cpu.open_engine(CPU, {"threads": 1})
+    engine = scrypt_cpu.open_engine(CPU, HashingOptions(threads=1))
     assert engine.implementation.removeprefix("c-") in ISAS
     engine.close()
     with pytest.raises(BenchError, match="no scrypt code for 'shani'"):
-        scrypt_cpu.open_engine(CPU, {"isa": "shani"})
+        scrypt_cpu.open_engine(CPU, HashingOptions(isa="shani"))
 
 
 def test_no_memory_for_scratchpads_is_one_sentence():
@@ -92,15 +95,12 @@ def test_no_memory_for_scratchpads_is_one_sentence():
 
 def test_plan_and_devices():
     assert load("scrypt") is scrypt
-    assert scrypt.plan(CPU, Request(options={"isa": "avx2", "inputs": "zeros"})) == [
-        Variant("scrypt", options={"isa": "avx2"})
-    ]
-    with pytest.raises(BenchError, match="no engine named"):
-        scrypt.plan(CPU, Request(options={"engine": "fast"}))
+    options = HashingOptions(isa="avx2")
+    assert scrypt.plan(CPU, options) == [Variant("scrypt", options=options)]
     with pytest.raises(Skip, match="mps:0 is left out"):
         scrypt.build(Device("mps", 0, "x"), Variant("scrypt"))
     with pytest.raises(Skip, match="no torch-portable version"):
-        scrypt.build(CPU, Variant("scrypt", options={"engine": "portable"}))
+        scrypt.build(CPU, Variant("scrypt", options=HashingOptions(engine="portable")))
 
 
 @pytest.mark.parametrize(

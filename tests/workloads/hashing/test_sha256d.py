@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.model import BenchError, Device, Job, Variant
-from bench.workloads import Request, load
+from bench.workloads import load
 from bench.workloads.hashing import sha256d
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
@@ -17,6 +17,7 @@ from bench.workloads.hashing.job import (
     share_bits_for,
     with_nonce,
 )
+from bench.workloads.hashing.options import HashingOptions
 
 CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
 
@@ -235,14 +236,11 @@ def test_a_launch_that_would_flood_the_buffer_is_refused():
 
 def test_plan_and_options():
     assert load("sha256d") is sha256d
-    assert sha256d.plan(CPU, Request(options={"isa": "avx2", "compile": True, "seed": None})) == [
-        Variant("sha256d", options={"isa": "avx2"})
-    ]
-    with pytest.raises(BenchError, match="no engine named 'fast'"):
-        sha256d.plan(CPU, Request(options={"engine": "fast"}))
-    for bits in (0, 33, "many"):
-        with pytest.raises(BenchError, match="share bits"):
-            sha256d.plan(CPU, Request(options={"share_bits": bits}))
+    options = HashingOptions(isa="avx2")
+    assert sha256d.plan(CPU, options) == [Variant("sha256d", options=options)]
+    for wrong in ({"share_bits": 0}, {"share_bits": 33}, {"threads": 0}, {"variant": -1}):
+        with pytest.raises(BenchError, match=f"--{next(iter(wrong)).replace('_', '-')} "):
+            HashingOptions(**wrong)
 
 
 @pytest.mark.parametrize("kind", ["musa", "mlu", "xpu", "mps"])

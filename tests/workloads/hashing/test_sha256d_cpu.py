@@ -12,12 +12,13 @@ from cffi import FFI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.model import BenchError, Device, Variant, usable_cores
+from bench.model import BenchError, BuildContext, Device, Variant, usable_cores
 from bench.workloads.hashing import cpu as cpu_scan
 from bench.workloads.hashing import kernels, sha256d, sha256d_cpu
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
+from bench.workloads.hashing.options import HashingOptions
 from tests.support.paths import DATA
 
 CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
@@ -106,7 +107,7 @@ def test_close_stops_a_long_scan():
 
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, 0), (NONCE_SPACE - 1, 2)])
 def test_ranges_outside_the_space_are_refused(first, count):
-    engine = sha256d_cpu.open_engine(CPU, {"threads": 1, "isa": "generic"})
+    engine = sha256d_cpu.open_engine(CPU, HashingOptions(threads=1, isa="generic"))
     with pytest.raises(ValueError, match="32-bit space"):
         engine.scan(Work(0, bytes(80), 8), first, count)
     engine.close()
@@ -114,7 +115,9 @@ def test_ranges_outside_the_space_are_refused(first, count):
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_whole_job_in_every_instruction_set(isa):
-    job = sha256d.build(CPU, Variant("sha256d", options={"isa": isa, "threads": 2, "seed": 5, "share_bits": 12}))
+    job = sha256d.build(
+        CPU, Variant("sha256d", options=HashingOptions(isa=isa, threads=2, share_bits=12)), BuildContext(seed=5)
+    )
     assert job.facts.implementation == f"c-{isa}"
     assert job.facts.options == "threads=2"
     assert job.verify().ok
@@ -127,7 +130,7 @@ def test_the_whole_job_in_every_instruction_set(isa):
 
 
 def test_the_choice_is_one_that_runs_and_is_named():
-    engine = sha256d_cpu.open_engine(CPU, {})
+    engine = sha256d_cpu.open_engine(CPU, HashingOptions())
     assert engine.implementation.removeprefix("c-") in ISAS
     assert engine.setting == f"threads={usable_cores()}"
     engine.close()
@@ -135,9 +138,9 @@ def test_the_choice_is_one_that_runs_and_is_named():
 
 def test_unknown_and_unsupported_instruction_sets_are_refused(monkeypatch):
     with pytest.raises(BenchError, match="no sha256d code for 'mmx'"):
-        sha256d_cpu.open_engine(CPU, {"isa": "mmx"})
+        sha256d_cpu.open_engine(CPU, HashingOptions(isa="mmx"))
     with pytest.raises(BenchError, match="number of threads"):
-        sha256d_cpu.open_engine(CPU, {"threads": 0})
+        sha256d_cpu.open_engine(CPU, HashingOptions(threads=0))
     ffi, lib = kernels.host()
 
     class NothingRuns:
@@ -149,9 +152,9 @@ def test_unknown_and_unsupported_instruction_sets_are_refused(monkeypatch):
 
     monkeypatch.setattr(kernels, "host", lambda: (ffi, NothingRuns()))
     with pytest.raises(BenchError, match="does not run generic"):
-        sha256d_cpu.open_engine(CPU, {"isa": "generic"})
+        sha256d_cpu.open_engine(CPU, HashingOptions(isa="generic"))
     with pytest.raises(BenchError, match="none runs on this CPU"):
-        sha256d_cpu.open_engine(CPU, {})
+        sha256d_cpu.open_engine(CPU, HashingOptions())
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +178,9 @@ def test_a_planted_wrong_constant_fails_every_self_test(planted, monkeypatch):
         assert "disagrees with the reference" in (broken.self_test(isa) or "")
         assert CODE.self_test(isa) is None
     with pytest.raises(BenchError, match="no sha256d code passes its self-test"):
-        sha256d_cpu.open_engine(CPU, {})
+        sha256d_cpu.open_engine(CPU, HashingOptions())
     with pytest.raises(BenchError, match="fails its self-test"):
-        sha256d_cpu.open_engine(CPU, {"isa": "generic"})
+        sha256d_cpu.open_engine(CPU, HashingOptions(isa="generic"))
 
 
 ARM_DRIVER = """

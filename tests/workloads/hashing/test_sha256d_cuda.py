@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from bench import workloads
-from bench.model import BenchError, Device
-from bench.workloads import Request
+from bench.model import BenchError, BuildContext, Device
 from bench.workloads.hashing import cuda as cuda_scan
 from bench.workloads.hashing import kernels, sha256d_cuda
 from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import ScanJob, reference_scan, with_nonce
+from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.hashing.sha256d import ALGORITHM
 from tests.fakes.cuda import host
 from tests.support.paths import TESTS as HERE
@@ -183,7 +183,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def engine(device: Device = DEVICE, **options: Any) -> CudaScan:
-    return sha256d_cuda.open_engine(device, {"variant": 1, **options})
+    return sha256d_cuda.open_engine(device, HashingOptions(**{"variant": 1, **options}))
 
 
 def test_engine_scans_any_range(cupy: ModuleType) -> None:
@@ -241,9 +241,8 @@ def test_job_over_the_engine_rolls_and_proves(cupy: ModuleType) -> None:
 
 def test_workload_on_cuda_takes_this_engine(cupy: ModuleType) -> None:
     """The way that the command line takes."""
-    options = {"variant": 2, "seed": 5, "share_bits": 8, "prefer": "speed"}
-    variant = workloads.load("sha256d").plan(DEVICE, Request(options=options))[0]
-    job = workloads.load("sha256d").build(DEVICE, variant)
+    variant = workloads.load("sha256d").plan(DEVICE, HashingOptions(variant=2, share_bits=8))[0]
+    job = workloads.load("sha256d").build(DEVICE, variant, BuildContext(seed=5))
     assert job.facts.implementation == "cuda-v2"
     assert job.verify().ok
     job.launch(1)
@@ -312,13 +311,13 @@ def _scripted(
     monkeypatch.setattr(cuda_scan.Cuda, "timed", timed)
     if watts:
         joules = lambda: drawn[0]  # noqa: E731
-    return sha256d_cuda.open_engine(DEVICE, {"joules": joules, **options})
+    return sha256d_cuda.open_engine(DEVICE, HashingOptions(**options), joules)
 
 
 def test_trial_runs_on_the_device(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sha256d_cuda, "VARIANTS", (0, 1))
     monkeypatch.setattr(cuda_scan, "TRIAL_S", 0.002)
-    opened = sha256d_cuda.open_engine(DEVICE, {})
+    opened = sha256d_cuda.open_engine(DEVICE, HashingOptions())
     assert opened.implementation in ("cuda-v0", "cuda-v1")
     header = headers(2, 1)[0]
     opened.scan(Work(4, header, 2), 5, 50)
@@ -437,7 +436,7 @@ def test_a_syntax_error_in_the_kernel_is_one_sentence(cupy: ModuleType, monkeypa
         engine()
 
 
-@pytest.mark.parametrize("options", [{"variant": 9}, {"variant": "fast"}, {"prefer": "luck"}])
+@pytest.mark.parametrize("options", [{"variant": 9}])
 def test_unknown_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(BenchError, match="there is no"):
         engine(**options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from bench.workloads.transformer import (
     gemm,
     shapes,
 )
+from bench.workloads.transformer.options import BlockSettings
 from tests.support.transformer import (
     CPU,
 )
@@ -20,8 +22,8 @@ from tests.support.transformer import (
 TOKENS = 16
 
 
-def variant(dtype: str = "fp32", product: str | None = None, **options: object) -> Variant:
-    return Variant("transformer", "gemm", "tiny", dtype, 1, TOKENS, product, options)
+def variant(dtype: str = "fp32", product: str | None = None, **settings: Any) -> Variant:
+    return Variant("transformer", "gemm", "tiny", dtype, 1, TOKENS, product, BlockSettings(**settings))
 
 
 def test_tf32_and_fp8_are_refused_where_they_are_not_native() -> None:

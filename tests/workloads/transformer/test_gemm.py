@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from bench.workloads.transformer import (
     shapes,
 )
 from bench.workloads.transformer.inputs import INPUT_KINDS
+from bench.workloads.transformer.options import BlockSettings
 from tests.support.transformer import (
     CPU,
     DENSE,
@@ -23,8 +26,8 @@ from tests.support.transformer import (
 TOKENS = 16
 
 
-def variant(dtype: str = "fp32", product: str | None = None, **options: object) -> Variant:
-    return Variant("transformer", "gemm", "tiny", dtype, 1, TOKENS, product, options)
+def variant(dtype: str = "fp32", product: str | None = None, **settings: Any) -> Variant:
+    return Variant("transformer", "gemm", "tiny", dtype, 1, TOKENS, product, BlockSettings(**settings))
 
 
 @pytest.mark.usefixtures("small_cache")

@@ -6,6 +6,7 @@ import csv
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.model import BenchError, Device, Skip, Variant
-from bench.workloads import Request, load
+from bench.workloads import load
 from bench.workloads.transformer import dtypes, mamf, memory, torch_device
 from bench.workloads.transformer.mamf import Grid, ShapeTimer, Trial
+from bench.workloads.transformer.options import BlockSettings, TransformerOptions
 from tests.support.paths import ROOT
 
 CPU = Device("cpu", 0, "a CPU", cores=2, arch="x86_64")
@@ -134,14 +136,16 @@ def test_a_real_search_runs_and_its_winner_is_an_ordinary_variant():
     m, n, k = mamf.parse(variant.shape)
     assert job.facts.work_per_iteration == 2 * m * n * k
     assert job.facts.tokens_per_iteration is None
-    planned = workload.plan(CPU, Request(phases=("mamf",), shapes=(variant.shape,), dtypes=("fp32",)))
-    assert planned == [variant]
-    assert [v.shape for v in workload.plan(CPU, Request(phases=("mamf",)))] == [None]
+    planned = workload.plan(CPU, TransformerOptions(phase=("mamf",), shape=(variant.shape,), dtype=("fp32",)))
+    assert planned == [replace(variant, options=BlockSettings())]
+    assert [v.shape for v in workload.plan(CPU, TransformerOptions(phase=("mamf",)))] == [None]
 
 
 def test_without_a_shape_build_searches_and_says_what_it_found(monkeypatch):
     monkeypatch.setattr(mamf, "default_grid", lambda device: Grid((32, 64), (32,), (32,)))
-    job = load("transformer").build(CPU, Variant("transformer", "mamf", None, "fp32", options={"budget_s": 0.3}))
+    job = load("transformer").build(
+        CPU, Variant("transformer", "mamf", None, "fp32", options=BlockSettings(budget_s=0.3))
+    )
     assert job.verify().ok
     assert "found=" in job.facts.options
 
@@ -150,7 +154,7 @@ def test_resolve_names_the_winner_and_leaves_the_rest(monkeypatch):
     monkeypatch.setattr(mamf, "default_grid", lambda device: Grid((32, 64), (32,), (32,)))
     workload = load("transformer")
     other = Variant("transformer", "gemm", "tiny", "fp32", 1, 8)
-    wanted = Variant("transformer", "mamf", None, "fp32", options={"budget_s": 0.3, "inputs": "ones"})
+    wanted = Variant("transformer", "mamf", None, "fp32", options=BlockSettings(budget_s=0.3, inputs="ones"))
     lines = []
     first, second = workload.resolve(CPU, [other, wanted], lambda *told: lines.append(told))
     assert first is other
@@ -223,12 +227,11 @@ def test_a_search_of_a_given_budget_from_the_command_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--phase", "mamf", "--budget", "0"), "a search of 0 s finds nothing"),
-        (("--phase", "mamf", "--budget=-3"), "a search of -3 s finds nothing"),
-        (("--phase", "mamf", "--budget", "nan"), "a search of nan s finds nothing"),
-        (("--phase", "mamf", "--budget", "inf"), "a search of inf s finds nothing"),
-        (("--phase", "gemm", "--budget", "5"), "--budget concerns only the search of phase mamf"),
-        (("--workload", "sha256d", "--budget", "5"), "--budget concerns no workload of sha256d"),
+        (("--phase", "mamf", "--budget", "0"), "a search cannot take 0 s"),
+        (("--phase", "mamf", "--budget=-3"), "a search cannot take -3 s"),
+        (("--phase", "mamf", "--budget", "nan"), "a search cannot take nan s"),
+        (("--phase", "mamf", "--budget", "inf"), "a search cannot take inf s"),
+        (("--phase", "gemm", "--budget", "5"), "--budget applies only to the search of phase mamf"),
     ],
 )
 def test_a_budget_that_is_none_is_one_sentence(arguments, sentence, tmp_path):

@@ -97,11 +97,11 @@ def test_a_gpu_that_held_more_than_was_announced_is_told(kind, peak, told, tmp_p
     notes = []
     with storage.create(tmp_path, "run") as results:
         results.append(record)
-        session._note_memory(results, record, peak, SimpleNamespace(note=notes.append))
+        session.note_memory(results, record, peak, SimpleNamespace(note=notes.append))
         (path,) = tmp_path.glob("*.jsonl")
         lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines[-1]["data"] == {"row": 1, "announced_bytes": 1000, "peak_bytes": peak}
-    assert notes == ([f"row 1: {peak} bytes were held at the peak, 1000 were announced"] if told else [])
+    assert notes == ([f"row 1: memory peaked at {peak} bytes, 1000 were announced"] if told else [])
 
 
 def test_the_heap_keeps_nothing_while_it_is_exact():

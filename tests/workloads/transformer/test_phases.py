@@ -19,6 +19,7 @@ from bench.workloads.transformer import (
     torch_device,
 )
 from bench.workloads.transformer.inputs import INPUT_KINDS
+from bench.workloads.transformer.options import BlockSettings
 from tests.support.transformer import (
     CPU,
     DENSE,
@@ -98,7 +99,8 @@ def test_keys_and_values_repeated_to_all_heads_are_announced(phase, monkeypatch)
 @pytest.mark.parametrize("kind", INPUT_KINDS)
 def test_every_kind_of_input_is_verified(kind, phase, monkeypatch):
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
-    job = phases.build(CPU, Variant("transformer", phase, "dense", "bf16", 2, 8, options={"inputs": kind}), DENSE)
+    variant = Variant("transformer", phase, "dense", "bf16", 2, 8, options=BlockSettings(inputs=kind))
+    job = phases.build(CPU, variant, DENSE)
     audit = job.verify()
     assert audit.ok, audit.reasons
     assert job.facts.options == f"inputs={kind} threads=1"
@@ -108,7 +110,8 @@ def test_a_block_in_int8_or_compiled_training_is_skipped():
     with pytest.raises(Skip, match="gemm only"):
         phases.build(CPU, Variant("transformer", "prefill", "dense", "int8", 1, 8), DENSE)
     with pytest.raises(Skip, match="compile"):
-        phases.build(CPU, Variant("transformer", "train", "dense", "fp32", 1, 8, options={"compile": True}), DENSE)
+        fused = Variant("transformer", "train", "dense", "fp32", 1, 8, options=BlockSettings(compile=True))
+        phases.build(CPU, fused, DENSE)
 
 
 def test_what_does_not_fit_is_skipped_with_the_bytes(monkeypatch):
@@ -122,7 +125,7 @@ def test_a_compiled_block_is_held_to_the_checked_one(phase, monkeypatch):
     """torch.compile is stood in for: what is tested is that a wrong fused result cannot pass."""
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
     monkeypatch.setattr(torch, "compile", lambda function, **kwargs: function)
-    variant = Variant("transformer", phase, "dense", "fp32", 2, 8, options={"compile": True})
+    variant = Variant("transformer", phase, "dense", "fp32", 2, 8, options=BlockSettings(compile=True))
     job = phases.build(CPU, variant, DENSE)
     assert job.verify().ok
     assert job.facts.implementation.endswith("-compile")

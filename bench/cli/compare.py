@@ -1,0 +1,75 @@
+"""``bitwatt compare``: cards or runs against each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from bench.cli import streams
+from bench.cli.options import FormatOption, Results
+from bench.model import EXIT_OK, EXIT_REGRESSION
+from bench.model.options import Names
+
+if TYPE_CHECKING:
+    from bench.analysis.compare import Result
+
+Published = str | None
+
+
+def compare(
+    files: Results,
+    /,
+    *,
+    baseline: str | None = None,
+    by: str = "card",
+    metric: Names = (),
+    published: Published = None,
+    fail_if: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
+    format: FormatOption = "table",  # noqa: A002 - the flag's name
+) -> int:
+    """Compare cards or runs: rates, watts, work per joule, with 95% intervals and verdicts.
+
+    Parameters
+    ----------
+    files
+        Result CSVs, or folders of them.
+    baseline
+        The card (or run, driver, …) that ratios refer to.
+    by
+        Column to compare across: card, gpu, driver, power-limit, run, host, file, commit, …
+    metric
+        Metrics: rate_per_s, power_mean_w, work_per_j, tokens_per_s, tokens_per_j.
+    published
+        Also show published figures: 'measured' (of the cards at hand), card names, or 'all'.
+    fail_if
+        Exit with 1 if this holds of a ratio, such as 'sha256d.work_per_j<0.95'. May be repeated.
+    format
+        How the comparison appears on stdout.
+    """
+    from bench import output, storage
+    from bench.analysis import compare as comparing
+    from bench.analysis import gate
+
+    conditions = gate.conditions(list(fail_if)) if fail_if else []
+    frame = storage.read(files, comparing.COLUMNS)
+    result = comparing.compare(frame, baseline=baseline, by=by, metrics=metric or None)
+    judgements = [gate.judge(result, condition) for condition in conditions]
+    result = with_published(result, published)
+    streams.show(output.comparison(result), format)
+    for judgement in judgements:
+        for line in judgement.failed:
+            who = f"{line.key[result.subject]}, {line.task.label}, {line.metric}"
+            what = f"{line.ratio:.4g} of {result.baseline}'s ({line.verdict})"
+            streams.say(f"failed: {who} is {what}, and --fail-if says {judgement.condition.text}")
+    return EXIT_REGRESSION if any(judgement.failed for judgement in judgements) else EXIT_OK
+
+
+def with_published(result: Result, published: Published) -> Result:
+    """The result with published figures, where they were asked for."""
+    from bench.analysis import published as figures
+
+    if published is None:
+        return result
+    named = () if published == "measured" else tuple(part.strip() for part in published.split(",") if part.strip())
+    return figures.lay(result, named)

@@ -1,0 +1,58 @@
+"""``bitwatt report``: the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bench.cli import streams
+from bench.cli.compare import with_published
+from bench.cli.options import Results
+
+
+def report(
+    files: Results,
+    /,
+    *,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("report.html"),
+    baseline: str | None = None,
+    published: str | None = None,
+    png: Path | None = None,
+    prices: Path | None = None,
+    title: str = "What each watt does",
+) -> None:
+    """Write one self-contained page: works offline and on a phone, loads nothing from any network.
+
+    Parameters
+    ----------
+    files
+        Result CSVs, or folders of them.
+    output
+        The page to write.
+    baseline
+        The card that ratios refer to.
+    published
+        Also show published figures: 'measured' (of the cards at hand), card names, or 'all'.
+    png
+        Also write each plot as a picture into this folder.
+    prices
+        Your prices (TOML) for the money section; default: the dated example.
+    title
+        The page's heading.
+    """
+    from bench import report, storage
+    from bench.analysis import compare, economics
+
+    frame = storage.read(files)
+    outlook = economics.evaluate(economics.cards(frame), economics.read_prices(prices or economics.example_path()))
+    result = with_published(compare.compare(frame, baseline=baseline), published)
+    evidence = [storage.sidecar_path(path) for path in storage.expand(files)]
+    sidecars = [storage.read_sidecar(path) for path in evidence if path.exists()]
+    html = report.render(frame, result, sidecars, outlook=outlook, title=title)
+    storage.write_atomically(output, html)
+    streams.say(f"wrote {output}")
+    if png is not None:
+        for picture in report.png(output, png):
+            streams.say(f"wrote {picture}")

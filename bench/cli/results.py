@@ -1,0 +1,61 @@
+"""``bitwatt results``: the collection under ``results/``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+
+from bench.cli import streams
+from bench.cli.options import Results
+from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
+
+app = App(name="results", help="The collection under results/: check a file, list what is there.")
+
+
+@app.command
+def check(files: Results, /) -> None:
+    """Say what keeps a CSV out of the collection, or the name it gets there.
+
+    Parameters
+    ----------
+    files
+        CSVs that are to join the collection.
+    """
+    from bench.audit import collection, verify
+
+    for path in files:
+        found = collection.check(path)
+        verdict = verify.verify([path])
+        if verdict.findings:
+            raise BenchError(
+                str(verdict.findings[0]), "a file must not be edited; measure again", exit_code=EXIT_INVALID
+            )
+        streams.put(f"{path}: {found.rows} rows may join as {collection.CARDS}/{found.name}")
+        for note in found.notes:
+            streams.say(f"note: {note}")
+
+
+@app.command
+def readme(folder: Path = Path("results"), /, *, check: bool = False) -> int:
+    """Write the collection's README anew from the CSVs there.
+
+    Parameters
+    ----------
+    folder
+        The collection.
+    check
+        Only say whether it is up to date (exit code 1 if not).
+    """
+    from bench import storage
+    from bench.audit import collection
+
+    path = folder / "README.md"
+    text = collection.readme(folder)
+    if not check:
+        storage.write_atomically(path, text)
+        streams.say(f"wrote {path}")
+    elif path.read_text(encoding="utf-8") != text:
+        streams.say(f"{path} is out of date: run `make results`.")
+        return EXIT_REGRESSION
+    return EXIT_OK

@@ -1,0 +1,109 @@
+"""How long things take: the presets, and what a user may ask for in their place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.model import BenchError, Sensor
+from bench.model.options import option_group
+
+STEADY_BLOCKS = 3
+"""Blocks of a warm-up that must agree before it counts as steady."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Durations in seconds, settled for one run. ``mode`` labels the rows."""
+
+    mode: str
+    window_s: float
+    warmup_min_s: float
+    warmup_max_s: float
+    block_s: float
+    idle_s: float
+    launch_s: float = 0.25
+    """Target length of one launch; each varies at random by ±40% so that no launch rhythm beats with a sensor's."""
+    repeats: int = 1
+    target_half_width: float | None = None
+    """Stop repeating once the 95% interval of the rate is this narrow (relative); None: do all repeats."""
+    budget_s: float | None = None
+    """Begin no further round of repeats that would end later than this after the start; None: do all repeats."""
+
+    @property
+    def judges_steady(self) -> bool:
+        """Whether the warm-up is long enough to hold the blocks that must agree."""
+        return self.warmup_max_s >= STEADY_BLOCKS * self.block_s
+
+
+@option_group("Timing", 5)
+@dataclass(frozen=True, kw_only=True)
+class TimingOptions:
+    """How long windows and warm-up are, and how often each variant is measured.
+
+    Raises:
+        BenchError: a duration or count out of range, or two modes at once.
+    """
+
+    window_s: float | None = None
+    """Length of a window in seconds."""
+    repeats: int | None = None
+    """Windows per variant."""
+    warmup_s: float | None = None
+    """Longest warm-up in seconds."""
+    quick: bool = False
+    """One window of 5 s per variant; the rows are labelled quick."""
+    smoke: bool = False
+    """The smallest set of variants in 1 s windows, for CI; the rows are labelled smoke."""
+    seed: int | None = None
+    """Seed of headers, inputs and launch sizes; default: the time."""
+
+    def __post_init__(self) -> None:
+        if self.quick and self.smoke:
+            raise BenchError("--quick and --smoke exclude each other", "give one of them")
+        if self.window_s is not None and not (math.isfinite(self.window_s) and self.window_s >= 0.1):
+            raise BenchError(f"a window of {self.window_s:g} s is too short to time", "use --window 0.1 or more")
+        if self.repeats is not None and self.repeats < 1:
+            raise BenchError("at least one window per variant is needed", "use --repeats 1 or more")
+        if self.warmup_s is not None and not (math.isfinite(self.warmup_s) and self.warmup_s >= 0):
+            raise BenchError("warm-up must be ≥ 0 s", "use --warmup 0 or more")
+
+    @property
+    def mode(self) -> Literal["standard", "quick", "smoke"]:
+        """Label of the rows."""
+        return "smoke" if self.smoke else "quick" if self.quick else "standard"
+
+
+def timing(options: TimingOptions, *, metered: bool) -> Timing:
+    """The durations that ``options`` amount to; windows are 30 s where watts are read and 5 s where none are.
+
+    Args:
+        options: the mode, and what replaces the mode's own durations.
+        metered: whether a power sensor is read.
+    """
+    if options.smoke:
+        base = Timing("smoke", 1.0, 0.3, 0.5, 0.25, 0.5, launch_s=0.05, repeats=1)
+    elif options.quick:
+        base = Timing("quick", 5.0, 2.0, 6.0, 1.0, 2.0, repeats=1)
+    elif metered:
+        base = Timing("standard", 30.0, 5.0, 60.0, 2.0, 5.0, repeats=8, target_half_width=0.01, budget_s=2700.0)
+    else:
+        base = Timing("standard", 5.0, 1.0, 3.0, 0.5, 0.0, repeats=3, budget_s=200.0)
+    if not metered:
+        base = replace(base, idle_s=0.0)
+    if options.window_s is not None:
+        base = replace(base, window_s=options.window_s)
+    if options.repeats is not None:
+        # A number of windows that was asked for is what is run.
+        base = replace(base, repeats=options.repeats, target_half_width=None, budget_s=None)
+    if options.warmup_s is not None:
+        shortest = min(base.warmup_min_s, options.warmup_s)
+        block = min(base.block_s, max(options.warmup_s / STEADY_BLOCKS, 0.02))
+        base = replace(base, warmup_min_s=shortest, warmup_max_s=options.warmup_s, block_s=block)
+    return base
+
+
+def reads_watts(sensor: Sensor) -> bool:
+    """Whether a sensor is really read: neither absent nor a constant that the user assumed."""
+    return sensor.source not in ("none", "assumed")
