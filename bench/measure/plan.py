@@ -21,6 +21,10 @@ from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.transformer.options import TransformerOptions
 
 
+LONGEST_PLAN_BYTES = 1 << 15
+"""A key of a few hundred kilobytes makes a TOML parser take gigabytes."""
+
+
 @option_group("What is measured", 1)
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:
@@ -125,7 +129,11 @@ def read(path: Path) -> dict[str, Any]:
         BenchError: the file cannot be read, or is not valid TOML or not a plan.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(LONGEST_PLAN_BYTES + 1)
+        if len(text) > LONGEST_PLAN_BYTES:
+            raise BenchError(f"{path} is longer than a plan can be", "name a TOML file of options")
+        values = tomllib.loads(text.decode())
     except (OSError, UnicodeDecodeError) as error:
         raise BenchError(f"cannot read the plan {path} ({error})", "name a TOML file") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
