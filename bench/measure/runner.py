@@ -185,7 +185,7 @@ def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
         built = _Built(job, _size_launch(job, run.timing.launch_s))
         job.audit()
     except BaseException:
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, BenchError):
             job.close()
         raise
     run.built[place] = built
@@ -367,7 +367,7 @@ def _make_room(run: _Run) -> None:
 
 
 def _close_all(run: _Run) -> None:
-    """Close every job. A lost device fails here too: what failed first is what the user must hear of."""
+    """Close every job. A lost device fails here again, so only the first error, raised earlier, is reported."""
     while run.built:
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, BenchError):
             run.built.popitem()[1].job.close()

@@ -211,16 +211,20 @@ def test_steady_needs_three_blocks_that_agree_in_rate_power_and_temperature():
     assert runner._steady(blocks(watts=(None, None, None), degrees=(None, None, None)), 2.0)
 
 
-def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed():
+@pytest.mark.parametrize("on_close", [RuntimeError("CUDA error: still broken"), BenchError("still broken", "reset it")])
+@pytest.mark.parametrize("audits", [0, 3])
+def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed(on_close, audits):
+    """Whether it fails while it is verified (0) or in a window (3), and whatever closing raises."""
+
     class Faulty(workload.FakeJob):
         def sync(self):
-            if self.audits >= 3:
+            if self.audits >= audits:
                 raise RuntimeError("CUDA error: unspecified launch failure\nmore")
             super().sync()
 
         def close(self):
             super().close()
-            raise RuntimeError("CUDA error: still broken")
+            raise on_close
 
     seen = []
     with pytest.raises(BenchError, match=r"failed in fake [ab] \(CUDA error: unspecified launch failure\)") as caught:
@@ -229,7 +233,7 @@ def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed():
         ):
             seen.append(item)  # noqa: PERF402 - the point is what was there before the error
     assert caught.value.exit_code == 3
-    assert len(seen) >= 1
+    assert bool(seen) == bool(audits)
 
 
 def test_a_variant_that_lacks_memory_is_tried_again_without_the_kept_jobs():
