@@ -6,25 +6,19 @@ allocates nothing; any number may be in flight.
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
-from bench.model import BenchError, Device, first_line
-from bench.workloads.hashing import kernels
+from bench.model import BenchError
+from bench.workloads.hashing.cuda_device import Cuda
 from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work
 from bench.workloads.hashing.options import HashingOptions
 
 SHARE_CAPACITY = 1 << 20
 FIRST_READ = 1 << 12
 """Shares that the first copy of a drain brings along; more take a second copy."""
-CUDA13_DRIVER = 580
-"""First NVIDIA driver branch that runs CUDA 13 (CUDA 13.0 release notes)."""
 SEQUENCES = 1 << 32
 
 TRIAL_S = 0.1
@@ -120,117 +114,19 @@ class CudaScan:
         return [(entry & 0xFFFFFFFF, entry >> 32) for entry in entries[:count].tolist()]
 
     def close(self) -> None:
-        """Wait for what is in flight, then let go of the device's memory."""
+        """Wait for what is in flight, then free the device's memory.
+
+        Raises nothing: a fault of the last scan has been or will be reported by ``sync``, and where clean-up fails the
+        device is lost anyway.
+        """
         if not self._closed:
             self._closed = True
-            try:
+            with suppress(BenchError):
                 self.sync()
-            finally:
-                # The arguments may hold a scratchpad.
-                del self._shares, self._count, self._entries, self._arguments
+            # The arguments may hold a scratchpad.
+            del self._shares, self._count, self._entries, self._arguments
+            with suppress(BenchError):
                 self._cuda.give_back()
-
-
-class Cuda:
-    """One CUDA device opened through CuPy, with the stream that everything runs on."""
-
-    def __init__(self, device: Device) -> None:
-        """Open ``device``.
-
-        Raises:
-            BenchError: CuPy is missing or does not see the device, or sees another one under its number.
-        """
-        self.cupy: Any = import_cupy(device)
-        self.device = device
-        runtime, driver = self.cupy.cuda.runtime, self.cupy.cuda.driver
-        self._failures: tuple[type[Exception], ...] = (runtime.CUDARuntimeError, driver.CUDADriverError)
-        self._out_of_memory: type[Exception] = self.cupy.cuda.memory.OutOfMemoryError
-        with self._explained():
-            self._handle = self.cupy.cuda.Device(device.index)
-            self._check_identity()
-            with self._handle:
-                self.stream = self.cupy.cuda.Stream(non_blocking=True)
-                self.multiprocessors = int(self._handle.attributes["MultiProcessorCount"])
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Make the device and its stream current; turn the driver's failures into one sentence."""
-        with self._explained(), self._handle, self.stream:
-            yield
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except self._out_of_memory as error:
-            raise BenchError(
-                f"{self.device.label} has too little free memory ({first_line(error)})", "end what else runs on it"
-            ) from error
-        except self._failures as error:
-            raise BenchError(
-                f"{self.device.label} failed: {first_line(error)}",
-                "look for Xid in the kernel log (dmesg); a lost device comes back after a reset or reboot",
-            ) from error
-
-    def _check_identity(self) -> None:
-        """CuPy and torch number devices alike unless the environment differs; measuring the wrong card is worse."""
-        ours, theirs = self.device.pci_bus_id, self._handle.pci_bus_id
-        if ours and theirs and _pci_key(ours) != _pci_key(theirs):
-            raise BenchError(
-                f"CuPy's device {self.device.index} is at {theirs}, but torch's is at {ours}",
-                "set CUDA_DEVICE_ORDER=PCI_BUS_ID and run again",
-            )
-
-    def compile(self, name: str, entry: str, defines: Mapping[str, int]) -> Any:
-        """Compile ``kernels/<name>`` for this device and return its kernel ``entry``.
-
-        Raises:
-            BenchError: NVRTC is missing or rejects the source.
-        """
-        options = ("--std=c++14", *(f"-D{key}={value}" for key, value in defines.items()))
-        compiler = self.cupy.cuda.compiler
-        with self.guard():
-            try:
-                module = self.cupy.RawModule(code=kernels.whole_source(name), options=options, backend="nvrtc")
-                module.compile()
-                return module.get_function(entry)
-            except compiler.CompileException as error:
-                raise BenchError(
-                    f"NVRTC does not compile {name}: {_compiler_error(error)}",
-                    "upgrade CuPy and its NVRTC, or report this as a defect",
-                ) from error
-            except (RuntimeError, OSError, ImportError) as error:
-                if isinstance(error, self._failures):
-                    raise
-                raise BenchError(
-                    f"CuPy cannot compile {name} ({first_line(error)})", f"run: pip install {_extra(self.device)!r}"
-                ) from error
-
-    def blocks_per_multiprocessor(self, kernel: Any, threads: int) -> int:
-        """Blocks of ``threads`` that fit on one multiprocessor at once."""
-        with self.guard():
-            driver = self.cupy.cuda.driver
-            return int(driver.occupancyMaxActiveBlocksPerMultiprocessor(kernel.kernel.ptr, threads, 0))
-
-    def free_bytes(self) -> int:
-        """Memory of the device that can still be had."""
-        with self.guard():
-            return int(self.cupy.cuda.runtime.memGetInfo()[0])
-
-    def give_back(self) -> None:
-        """Return to the driver what CuPy keeps for later, so that torch can have it."""
-        with self.guard():
-            self.cupy.get_default_memory_pool().free_all_blocks()
-
-    def timed(self, work: Callable[[], None]) -> float:
-        """Seconds of device time between the start and the end of what ``work`` enqueues."""
-        with self.guard():
-            start, end = self.cupy.cuda.Event(), self.cupy.cuda.Event()
-            start.record(self.stream)
-            work()
-            end.record(self.stream)
-            end.synchronize()
-            return float(self.cupy.cuda.get_elapsed_time(start, end)) / 1e3
 
 
 class Choice:
@@ -317,47 +213,3 @@ def _run(cuda: Cuda, engine: CudaScan, count: int, at_least_s: float) -> tuple[i
         hashes += count
     engine.drain()
     return hashes, seconds
-
-
-def import_cupy(device: Device) -> Any:
-    """CuPy, or a sentence that says which extra brings it.
-
-    Raises:
-        BenchError: it is not installed or does not load.
-    """
-    _load_wheels_nvrtc()
-    try:
-        import cupy
-    except ImportError as error:
-        raise BenchError(
-            f"CuPy is needed to hash on {device.label} and is not there ({first_line(error)})",
-            f"run: pip install {_extra(device)!r}",
-        ) from error
-    return cupy
-
-
-def _load_wheels_nvrtc() -> None:
-    """Load the NVRTC of torch's wheels, so that CuPy finds it by its name where no toolkit is installed."""
-    for root in filter(None, sys.path):
-        for path in sorted(Path(root).glob("nvidia/*/lib/libnvrtc.so.1[0-9]")):
-            # One that does not load (a wheel for another CUDA) is none; CuPy then says what it misses.
-            with suppress(OSError):
-                ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-
-
-def _compiler_error(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if "error" in line]
-    return lines[0] if lines else first_line(error)
-
-
-def _extra(device: Device) -> str:
-    """The package extra with the CuPy that this driver can run."""
-    found = re.match(r"\d+", device.driver or "")
-    if found:
-        return f"bitwatt[cuda{13 if int(found[0]) >= CUDA13_DRIVER else 12}]"
-    return f"bitwatt[cuda{12 if 'CUDA 12' in (device.runtime or '') else 13}]"
-
-
-def _pci_key(text: str) -> tuple[int, ...]:
-    """Domain, bus, device, function as numbers: writers differ in leading zeros."""
-    return tuple(int(part, 16) for part in re.split(r"[:.]", text))

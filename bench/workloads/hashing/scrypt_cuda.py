@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.model import BenchError, Device
-from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan
+from bench.workloads.hashing.cuda import SEQUENCES, Choice, CudaScan
+from bench.workloads.hashing.cuda_device import Cuda
 from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work, power_of_two_from
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.hashing.sha256d_cuda import prepare

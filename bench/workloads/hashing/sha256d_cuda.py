@@ -8,7 +8,8 @@ from typing import Any
 
 from bench.model import Device
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cuda import SEQUENCES, Choice, Cuda, CudaScan
+from bench.workloads.hashing.cuda import SEQUENCES, Choice, CudaScan
+from bench.workloads.hashing.cuda_device import Cuda
 from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work, power_of_two_from
 from bench.workloads.hashing.options import HashingOptions
 
