@@ -15,17 +15,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bench.model import BenchError
+from bench.model import BenchError, usable_cores
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing import shares as proof
-from bench.workloads.hashing.engine import NONCE_SPACE, Work
+from bench.workloads.hashing.engine import NONCE_SPACE, Work, check_range, power_of_two_from, shares_lost
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
+from bench.workloads.hashing.options import HashingOptions
+from bench.workloads.hashing.shares import DIGESTS
 
 SHARE_CAPACITY = 1 << 20
 BW_WRONG_USE = -2
 """What ``bw_scan`` returns for arguments out of range (``kernels/host.h``)."""
 TRIALS = 5
-"""Turns of the trial; each takes the contenders one after another, so that a slow moment strikes all."""
+"""Rounds of the trial; each takes the contenders one after another, so that a slow moment strikes all."""
 CONTENDER = 0.7
 """Below this share of the best rate an instruction set leaves the trial."""
 CLEARLY_FASTER = 1.03
@@ -36,6 +37,26 @@ Scan = Callable[..., int]
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """Numbers of nonces that suit one algorithm on a CPU."""
+
+    grain: int
+    """What a thread takes at a time: whole vectors, and 1 to 10 ms of work."""
+    per_thread: int
+    """What a thread gets of an iteration: 5 to 100 ms, long against the cost of handing it over."""
+    self_test: int
+    """Of each range of the self-test: more than any vector has lanes."""
+    trial: int
+    """Of a trial scan: a few milliseconds of the faster instruction sets."""
+
+
+SIZES = {
+    "sha256d": Sizes(grain=1 << 15, per_thread=1 << 18, self_test=259, trial=1 << 16),
+    "scrypt": Sizes(grain=64, per_thread=256, self_test=19, trial=64),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class HostScan:
     """One scan of the host library in all its instruction sets: which there are, which are right, which is fastest."""
 
@@ -43,10 +64,11 @@ class HostScan:
     """``sha256d`` or ``scrypt``: names the reference, and the scan within the library."""
     ffi: Any
     lib: Any
-    self_test_count: int
-    """Nonces of each range of the self-test: more than any vector has lanes."""
-    trial_nonces: int
-    """Nonces of a trial scan: a few milliseconds of the faster sets."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """Numbers of nonces that suit it."""
+        return SIZES[self.algorithm]
 
     @property
     def _number(self) -> int:
@@ -78,8 +100,8 @@ class HostScan:
 
     def self_test(self, isa: str) -> str | None:
         """Compare one instruction set with pycryptodome over every lane; what is wrong, or None."""
-        for header, first, due in _expected(self.algorithm, self.self_test_count):
-            if sorted(self.once(isa, header, 1, first, self.self_test_count)) != list(due):
+        for header, first, expected in _expected(self.algorithm, self.sizes.self_test):
+            if sorted(self.once(isa, header, 1, first, self.sizes.self_test)) != list(expected):
                 return f"it disagrees with the reference on nonces from {first}"
         return None
 
@@ -90,7 +112,7 @@ class HostScan:
             BenchError: it is unknown, does not run here, or is wrong.
         """
         names, supported = self.names(), self.supported()
-        if asked is None or asked == "auto":
+        if asked is None:
             return self._fastest(supported, threads)
         if asked not in names:
             raise BenchError(f"there is no {self.algorithm} code for {asked!r}", f"choose from {', '.join(names)}")
@@ -117,8 +139,8 @@ class HostScan:
             # rest load all cores, as the run will.
             alone = {isa: max(self._trial(isa, pool, 1) for _ in range(TRIALS)) for isa in good}
             close = [isa for isa in good if alone[isa] >= CONTENDER * max(alone.values())]
-            turns = [[self._trial(isa, pool, threads) for isa in close] for _ in range(TRIALS)]
-        rates = {isa: statistics.median(seen) for isa, seen in zip(close, zip(*turns, strict=True), strict=True)}
+            rounds = [[self._trial(isa, pool, threads) for isa in close] for _ in range(TRIALS)]
+        rates = {isa: statistics.median(seen) for isa, seen in zip(close, zip(*rounds, strict=True), strict=True)}
         best, *others = rates
         for isa in others:
             if rates[isa] > rates[best] * CLEARLY_FASTER:
@@ -129,18 +151,18 @@ class HostScan:
         """Hashes per second of processor time, whatever else runs, with ``threads`` scans at once."""
         header = HeaderRoll(0).header(0)
         started = time.process_time()
-        for done in [pool.submit(self.once, isa, header, 32, 0, self.trial_nonces) for _ in range(threads)]:
+        for done in [pool.submit(self.once, isa, header, 32, 0, self.sizes.trial) for _ in range(threads)]:
             done.result()
-        return threads * self.trial_nonces / max(time.process_time() - started, 1e-9)
+        return threads * self.sizes.trial / max(time.process_time() - started, 1e-9)
 
 
 @functools.cache
 def _expected(algorithm: str, count: int) -> tuple[tuple[bytes, int, tuple[int, ...]], ...]:
-    """Header, first nonce and the nonces due of each range of the self-test; the same for all instruction sets."""
+    """Header, first nonce and expected shares of each range of the self-test; the same for all instruction sets."""
     ranges = []
     for seed, first in enumerate((0, 0x7FFFFFFF - count // 2, NONCE_SPACE - count)):
         header = HeaderRoll(seed).header(seed)
-        ranges.append((header, first, tuple(reference_scan(proof.DIGESTS[algorithm], header, 1, first, count))))
+        ranges.append((header, first, tuple(reference_scan(DIGESTS[algorithm], header, 1, first, count))))
     return tuple(ranges)
 
 
@@ -185,8 +207,7 @@ class CpuScan:
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Hand one range to all threads; returns at once."""
-        if not (count >= 1 and first_nonce >= 0 and first_nonce + count <= NONCE_SPACE):
-            raise ValueError(f"nonces {first_nonce} … +{count} leave the 32-bit space")
+        check_range(first_nonce, count)
         span = self._ffi.new(
             "struct bw_range *", {"next": first_nonce, "end": first_nonce + count, "grain": self._grain, "stop": 0}
         )
@@ -208,10 +229,7 @@ class CpuScan:
         count, capacity = self._shares.count, self._shares.capacity
         self._shares.count = 0
         if count > capacity:
-            raise BenchError(
-                f"{count} shares were found between two syncs, and only {capacity} could be kept",
-                "ask for more share bits, or for shorter launches",
-            )
+            raise shares_lost(count, capacity)
         return [(entry >> 32, entry & 0xFFFFFFFF) for entry in self._ffi.unpack(self._entries, count)]
 
     def close(self) -> None:
@@ -220,3 +238,30 @@ class CpuScan:
             span.stop = 1
         self._running = []
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def host_scan(algorithm: str) -> HostScan:
+    """The scan of ``sha256d`` or ``scrypt`` in the host library.
+
+    Raises:
+        BenchError: the library cannot be built or loaded.
+    """
+    return HostScan(algorithm, *kernels.host())
+
+
+def open_engine(algorithm: str, options: HashingOptions) -> CpuScan:
+    """The C engine of ``sha256d`` or ``scrypt`` on ``options.threads`` threads, by default one per usable core.
+
+    ``options.isa`` names the instruction set; by default every one that this machine runs is self-tested, and a short
+    trial picks the fastest.
+
+    Raises:
+        BenchError: an unknown or unsupported instruction set, or one that fails its self-test.
+    """
+    code = host_scan(algorithm)
+    threads = options.threads or usable_cores()
+    isa = code.choose(options.isa, threads)
+    iteration = code.sizes.per_thread * power_of_two_from(threads)
+    return CpuScan(
+        code.scan, code.names().index(isa), isa, threads=threads, grain=code.sizes.grain, iteration=iteration
+    )

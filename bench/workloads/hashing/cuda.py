@@ -7,26 +7,18 @@ allocates nothing; any number may be in flight.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from bench.model import BenchError
 from bench.workloads.hashing.cuda_device import Cuda
-from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work
-from bench.workloads.hashing.options import HashingOptions
+from bench.workloads.hashing.engine import Work, check_range, shares_lost
 
 SHARE_CAPACITY = 1 << 20
 FIRST_READ = 1 << 12
 """Shares that the first copy of a drain brings along; more take a second copy."""
 SEQUENCES = 1 << 32
-
-TRIAL_S = 0.1
-TRIAL_ROUNDS = 3
-METERED_TRIAL_S = 2.0
-"""Energy counters move every 20 to 100 ms, so a shorter trial would measure their ticks."""
-METERED_ROUNDS = 2
-TRIAL_WORK = Work(0, bytes(80), 32)
 
 Arguments = Callable[[Work, int, int], tuple[int, Sequence[Any]]]
 """``(work, first_nonce, count)`` → blocks of the grid, and the kernel's arguments up to the found shares."""
@@ -85,8 +77,7 @@ class CudaScan:
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Enqueue one launch; returns at once."""
-        if not (count >= 1 and first_nonce >= 0 and first_nonce + count <= NONCE_SPACE):
-            raise ValueError(f"nonces {first_nonce} … +{count} leave the 32-bit space")
+        check_range(first_nonce, count)
         blocks, arguments = self._arguments(work, first_nonce, count)
         with self._cuda.guard():
             self._kernel((blocks,), self._block, (*arguments, self._count, self._entries, self._capacity))
@@ -106,10 +97,7 @@ class CudaScan:
             entries = head[1:] if count <= self._first_read else self._entries[: min(count, int(self._capacity))].get()
             self._count.fill(0)
         if count > self._capacity:
-            raise BenchError(
-                f"{count} shares were found between two syncs, and only {self._capacity} could be kept",
-                "ask for more share bits, or for shorter launches",
-            )
+            raise shares_lost(count, int(self._capacity))
         # The pair is (sequence, nonce) in memory, so the sequence is the low half of the word.
         return [(entry & 0xFFFFFFFF, entry >> 32) for entry in entries[:count].tolist()]
 
@@ -129,87 +117,36 @@ class CudaScan:
                 self._cuda.give_back()
 
 
-class Choice:
-    """Which of a kernel's variants to run: the one asked for, or the best of a short trial on the device."""
+def by_value(words: Sequence[int]) -> Any:
+    """A NumPy array of one structure of 32-bit words, which CuPy passes to a kernel by value."""
+    import numpy as np
 
-    def __init__(self, options: HashingOptions, read_joules: ReadJoules | None, variants: Sequence[int]) -> None:
-        """Choose among ``variants``, by joules where ``options.prefer`` is efficiency and they can be read.
-
-        Raises:
-            BenchError: ``options.variant`` is not one of them.
-        """
-        self._prefer = options.prefer
-        self._joules = read_joules
-        self.variants = tuple(variants) if options.variant is None else (options.variant,)
-        if not set(self.variants) <= set(variants):
-            listed = ", ".join(map(str, variants))
-            raise BenchError(f"there is no variant {options.variant} of the CUDA kernel", f"choose from {listed}")
-
-    def best(self, cuda: Cuda, engines: Mapping[int, CudaScan]) -> CudaScan:
-        """The engine to keep; the others are closed. What decided goes into its ``setting``."""
-        best: int | None = None
-        why: str | None = None
-        try:
-            best, why = self._try(cuda, engines) if len(engines) > 1 else (next(iter(engines)), None)
-        finally:
-            for number, engine in engines.items():
-                if number != best:
-                    engine.close()
-        chosen = engines[best]
-        chosen.setting = " ".join(filter(None, (chosen.setting, why))) or None
-        return chosen
-
-    def _try(self, cuda: Cuda, engines: Mapping[int, CudaScan]) -> tuple[int, str | None]:
-        launches = {number: _size(cuda, engine) for number, engine in engines.items()}
-        why = None
-        if self._prefer == "efficiency":
-            scores = _per_joule(cuda, engines, launches, self._joules) if self._joules else {}
-            if scores:
-                return max(scores, key=scores.__getitem__), "prefer=efficiency"
-            # Said in the row, because the choice is then not the one that was asked for.
-            why = "prefer=speed(no-joules)"
-        rates = dict.fromkeys(engines, 0.0)
-        for number in _there_and_back(engines, TRIAL_ROUNDS):
-            hashes, seconds = _run(cuda, engines[number], launches[number], TRIAL_S)
-            rates[number] = max(rates[number], hashes / seconds)
-        return max(rates, key=rates.__getitem__), why
+    return np.array([words], dtype=np.uint32).view([("words", np.uint32, len(words))]).reshape(1)
 
 
-def _per_joule(
-    cuda: Cuda, engines: Mapping[int, CudaScan], launches: Mapping[int, int], joules: Callable[[], float | None]
-) -> dict[int, float]:
-    """Hashes per joule of each variant; empty where the joules cannot be read or do not move."""
-    hashes, energy_j = dict.fromkeys(engines, 0), dict.fromkeys(engines, 0.0)
-    for number in _there_and_back(engines, METERED_ROUNDS):
-        before = joules()
-        done, _ = _run(cuda, engines[number], launches[number], METERED_TRIAL_S)
-        after = joules()
-        if before is None or after is None or after <= before:
-            return {}
-        hashes[number] += done
-        energy_j[number] += after - before
-    return {number: hashes[number] / energy_j[number] for number in engines}
+def kernel_arguments(
+    prepare: Callable[[bytes, int], Any],
+    factors: Sequence[int],
+    blocks: Callable[[int, int], int],
+    *scratch: Any,
+) -> Arguments:
+    """What one scan hands to a kernel before the found shares.
 
+    Args:
+        prepare: header (76 bytes) and share bits → the kernel's job; called once per header.
+        factors: multipliers that the kernel takes by value.
+        blocks: first nonce and count → blocks of the grid.
+        scratch: arrays that follow the scalars.
+    """
+    import numpy as np
 
-def _there_and_back(numbers: Iterable[int], rounds: int) -> Iterator[int]:
-    order = list(numbers)
-    for turn in range(rounds):
-        yield from reversed(order) if turn % 2 else order
+    job = functools.lru_cache(maxsize=8)(prepare)
+    factors = by_value(factors)
 
+    def arguments(work: Work, first_nonce: int, count: int) -> tuple[int, Sequence[Any]]:
+        if not 0 <= work.sequence < SEQUENCES:
+            raise ValueError(f"sequence {work.sequence} does not fit 32 bits")
+        scalars = (np.uint32(work.sequence), np.uint32(first_nonce), np.uint32(count - 1))
+        return blocks(first_nonce, count), (job(work.header[:76], work.share_bits), factors, *scalars, *scratch)
 
-def _size(cuda: Cuda, engine: CudaScan) -> int:
-    """Nonces of a launch that lasts a quarter of a trial, so that the gaps between launches do not count."""
-    count = engine.iteration
-    while count < NONCE_SPACE and cuda.timed(functools.partial(engine.scan, TRIAL_WORK, 0, count)) < TRIAL_S / 4:
-        count = min(NONCE_SPACE, count * 2)
-    return count
-
-
-def _run(cuda: Cuda, engine: CudaScan, count: int, at_least_s: float) -> tuple[int, float]:
-    """Launch ``count`` nonces again and again for about ``at_least_s``; hashes and seconds of device time."""
-    hashes, seconds = 0, 0.0
-    while seconds < at_least_s:
-        seconds += cuda.timed(functools.partial(engine.scan, TRIAL_WORK, 0, count))
-        hashes += count
-    engine.drain()
-    return hashes, seconds
+    return arguments

@@ -1,6 +1,6 @@
 """What a nonce scan needs from the thing that does it: one small contract for C, CUDA and torch.
 
-An engine knows nothing of rolling headers, proof or rates: the job above it does that.
+An engine knows nothing of rolling headers, audits or rates: the job above it does that.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from bench.model import BenchError
 
 NONCE_SPACE = 1 << 32
 
@@ -59,3 +61,21 @@ class Engine(Protocol):
 def power_of_two_from(number: int) -> int:
     """The least power of two that is at least ``number`` ≥ 1."""
     return 1 << (number - 1).bit_length()
+
+
+def check_range(first_nonce: int, count: int) -> None:
+    """Refuse an empty scan, and one that leaves the nonce space.
+
+    Raises:
+        ValueError: it is one of these.
+    """
+    if not (count >= 1 and first_nonce >= 0 and first_nonce + count <= NONCE_SPACE):
+        raise ValueError(f"nonces {first_nonce} … +{count} leave the 32-bit space")
+
+
+def shares_lost(count: int, capacity: int) -> BenchError:
+    """The error of a drain that finds more shares than the buffer could hold."""
+    return BenchError(
+        f"{count} shares were found between two syncs, and only {capacity} could be kept",
+        "ask for more share bits, or for shorter launches",
+    )

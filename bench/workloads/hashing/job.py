@@ -1,4 +1,4 @@
-"""A nonce scan as a job: rolling headers over any engine, and the shares that prove what was done.
+"""A nonce scan as a job: rolling headers over any engine, and shares as evidence of the work.
 
 sha256d and scrypt share this; they differ in the reference hash, the known headers and the engine.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.model import Audit, BenchError, Facts, Share
-from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Engine, Work
+from bench.workloads.hashing.shares import DIGESTS, P_MIN, leading_zero_bits, poisson_p_value, sha256d, share_problem
 
 SHARES_PER_S = 200
 """Least expected shares in a second of work: a count off by a quarter is then beyond chance."""
@@ -22,7 +22,7 @@ PROBE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """What tells one proof of work from another."""
+    """What differs between one proof of work and another."""
 
     name: str
     known: tuple[tuple[str, bytes], ...]
@@ -38,13 +38,13 @@ class Algorithm:
     @property
     def digest(self) -> Callable[[bytes], bytes]:
         """The reference hash: 80 bytes → 32 bytes, by pycryptodome."""
-        return proof.DIGESTS[self.name]
+        return DIGESTS[self.name]
 
 
 class HeaderRoll:
-    """Block headers without end, each from the last by its extranonce, as a pool's job is rolled.
+    """An endless sequence of block headers that differ in their extranonce, as a miner rolls a pool's job.
 
-    The extranonce lies in the coinbase, so it changes the merkle root and with it the midstate.
+    The extranonce is part of the coinbase transaction, so it changes the merkle root and with it the midstate.
     """
 
     def __init__(self, seed: int) -> None:
@@ -56,7 +56,7 @@ class HeaderRoll:
 
     def header(self, sequence: int) -> bytes:
         """80 bytes with a zero nonce. The merkle root of a block of one transaction is that transaction's hash."""
-        root = proof.sha256d(self._coinbase + sequence.to_bytes(8, "little"))
+        root = sha256d(self._coinbase + sequence.to_bytes(8, "little"))
         return self._version + self._previous + root + self._tail + bytes(4)
 
 
@@ -101,7 +101,7 @@ class ScanJob:
             memory_bytes=engine.memory_bytes,
         )
 
-    # -- proof before timing ------------------------------------------------------------------------------------------
+    # -- before timing -------------------------------------------------------------------------------------------------
 
     def verify(self) -> Audit:
         """Known headers are found at their own nonces, then ranges agree with the reference hash for hash.
@@ -124,9 +124,7 @@ class ScanJob:
             first = max(0, nonce - self._rng.randrange(known.known_span))
             count = min(known.known_span, NONCE_SPACE - first)
             found = self._once(header, known.known_bits, first, count)
-            wrong = [
-                f for f in found if proof.leading_zero_bits(known.digest(with_nonce(header, f))) < known.known_bits
-            ]
+            wrong = [f for f in found if leading_zero_bits(known.digest(with_nonce(header, f))) < known.known_bits]
             if nonce not in found:
                 yield f"{name} was not found at its nonce {nonce}"
             if wrong:
@@ -138,9 +136,9 @@ class ScanJob:
             edges = (0, NONCE_SPACE - count, self._rng.randrange(NONCE_SPACE - count))
             first = edges[index % len(edges)]
             found = self._once(header, bits, first, count)
-            due = reference_scan(self._algorithm.digest, header, bits, first, count)
-            if found != due:
-                yield _difference(found, due, first, count)
+            expected = reference_scan(self._algorithm.digest, header, bits, first, count)
+            if found != expected:
+                yield _difference(found, expected, first, count)
 
     def _once(self, header: bytes, bits: int, first: int, count: int) -> list[int]:
         """Scan one range apart from the run and return its nonces, sorted, repeats kept."""
@@ -201,7 +199,7 @@ class ScanJob:
         self._engine.sync()
         self._found += self._engine.drain()
 
-    # -- proof after timing -------------------------------------------------------------------------------------------
+    # -- after timing --------------------------------------------------------------------------------------------------
 
     def audit(self) -> Audit:
         """Hash the shares again, and judge whether their number agrees with the work since the last audit."""
@@ -214,15 +212,15 @@ class ScanJob:
         reasons, shares = self._locate(scanned, found)
         limit = self._algorithm.rehash_all
         sample = shares if len(shares) <= limit else self._rng.sample(shares, limit)
-        bad = [why for share in sample if (why := proof.share_problem(share, bits, self._algorithm.name))]
+        bad = [why for share in sample if (why := share_problem(share, bits, self._algorithm.name))]
         reasons += bad[:3]
         if len(bad) > 3:
             reasons.append(f"and {len(bad) - 3} more of {len(sample)} re-hashed shares")
         expected = sum(end - first for first, end in scanned.values()) / 2**bits
-        p_value = proof.judge(expected, len(found))
-        if p_value <= proof.P_MIN:
+        p_value = poisson_p_value(expected, len(found))
+        if p_value <= P_MIN:
             reasons.append(
-                f"{len(found)} shares of {bits} bits were found where {expected:.1f} were due (p = {p_value:.2g})"
+                f"{len(found)} shares of {bits} bits were found where {expected:.1f} are expected (p = {p_value:.2g})"
             )
         self._forget()
         return Audit(
@@ -239,7 +237,7 @@ class ScanJob:
     def _locate(
         self, scanned: dict[int, tuple[int, int]], found: list[tuple[int, int]]
     ) -> tuple[list[str], list[Share]]:
-        """Turn found nonces into shares of their headers; report repeats and nonces that nobody asked for."""
+        """Turn found nonces into shares of their headers; report repeats, and nonces that were not scanned."""
         reasons: list[str] = []
         repeats = len(found) - len(set(found))
         if repeats:
@@ -283,19 +281,17 @@ def share_bits_for(rate_per_s: float) -> int:
 def reference_scan(digest: Callable[[bytes], bytes], header: bytes, bits: int, first: int, count: int) -> list[int]:
     """Nonces of ``first … first + count − 1`` whose hash has ``bits`` leading zero bits, by the reference, sorted."""
     return [
-        nonce
-        for nonce in range(first, first + count)
-        if proof.leading_zero_bits(digest(with_nonce(header, nonce))) >= bits
+        nonce for nonce in range(first, first + count) if leading_zero_bits(digest(with_nonce(header, nonce))) >= bits
     ]
 
 
-def _difference(found: list[int], due: list[int], first: int, count: int) -> str:
-    missing, extra = sorted(set(due) - set(found)), sorted(set(found) - set(due))
+def _difference(found: list[int], expected: list[int], first: int, count: int) -> str:
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     what = (
         f"{len(missing)} shares were missed, the first at nonce {missing[0]}"
         if missing
-        else f"{len(extra)} nonces were returned that are no shares, the first {extra[0]}"
+        else f"{len(extra)} nonces were returned that are not shares, the first {extra[0]}"
         if extra
-        else f"{len(found) - len(due)} shares were returned more than once"
+        else f"{len(found) - len(expected)} shares were returned more than once"
     )
     return f"nonces {first} … {first + count - 1} disagree with the reference: {what}"

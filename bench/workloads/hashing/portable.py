@@ -1,18 +1,19 @@
-"""SHA-256d in torch integer operations, for devices no kernel of ours reaches (``musa``, ``mlu``, ``xpu``, ``mps``).
+"""SHA-256d in torch integer operations, for devices without a native kernel (``musa``, ``mlu``, ``xpu``, ``mps``).
 
-Always reported as ``torch-portable``: every operation goes through memory, so it tells nothing of the device's best.
-Words are Python integers as long as they are the same for all nonces and int32 tensors from there on, so that all a
-header fixes is computed once, by the same text.
+Always reported as ``torch-portable``: every operation goes through memory, so its rate is far below the device's best.
+Words are Python integers while they are the same for all nonces, and int32 tensors from there on, so that what a header
+fixes is computed once, by the same code.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from bench.model import BenchError, Device
-from bench.workloads.hashing.engine import NONCE_SPACE, Work
+from bench.model import BenchError, Device, first_line
+from bench.workloads.hashing import kernels
+from bench.workloads.hashing.engine import Work, check_range
 
-# FIPS 180-4, sections 4.2.2 and 5.3.3: fractional parts of the roots of the first primes.
 MASK = 0xFFFFFFFF
 LIVE_TENSORS = 64
 """Bound on chunk-sized int32 tensors alive at once: 16 schedule words, 8 state words and the parts of one round."""
@@ -22,19 +23,11 @@ MEMORY_SHARE = 8
 """At most one part in so many of a device's memory."""
 
 
-def _fraction_of_root(number: int, root: int) -> int:
-    """First 32 bits of the fraction of ``number^(1/root)``, exactly."""
-    scaled = number << (32 * root)
-    low, high = 0, 1 << 40
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if middle**root <= scaled else (low, middle)
-    return low & MASK
-
-
-PRIMES = [n for n in range(2, 312) if all(n % d for d in range(2, int(n**0.5) + 1))]
-K = [_fraction_of_root(prime, 3) for prime in PRIMES[:64]]
-IV = [_fraction_of_root(prime, 2) for prime in PRIMES[:8]]
+K, IV = (
+    [int(value, 16) for value in re.findall(rf"#define SHA256D_{name}\d+ 0x(\w+)u", kernels.source("sha256d.h"))]
+    for name in ("K", "IV")
+)
+"""FIPS 180-4, sections 4.2.2 and 5.3.3."""
 
 Number = Any
 """A Python integer below 2³², or an int32 tensor."""
@@ -71,17 +64,12 @@ def rotate(x: Number, n: int) -> Number:
     return shift(x, n).bitwise_or_(x << (32 - n))
 
 
-def xor(x: Number, y: Number) -> Number:
-    """Exclusive or, in the tensor that is a temporary where there is one."""
-    return x ^ y
-
-
 def _int(x: Number) -> Number:
     return signed(x) if isinstance(x, int) else x
 
 
 def _tensors(*values: Number) -> tuple[Number, ...]:
-    """The values as operands of one bitwise operation: all integers, or integers made signed beside tensors."""
+    """The values as operands of one bitwise operation: all integers, or tensors and signed integers."""
     return values if all(isinstance(value, int) for value in values) else tuple(_int(value) for value in values)
 
 
@@ -140,8 +128,7 @@ class PortableEngine:
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Hash chunk by chunk; memory does not grow with ``count``."""
-        if not (count >= 1 and first_nonce >= 0 and first_nonce + count <= NONCE_SPACE):
-            raise ValueError(f"nonces {first_nonce} … +{count} leave the 32-bit space")
+        check_range(first_nonce, count)
         midstate, tail = self._prepare(work.header)
         # The number's top bits are the low byte of the last word, and so on upwards.
         top = (MASK << (32 - work.share_bits)) & MASK
@@ -154,7 +141,7 @@ class PortableEngine:
                 self._found += [(work.sequence, begin + lane) for lane in hits]
         except RuntimeError as error:
             raise BenchError(
-                f"torch's integer operations failed on {self._device} ({str(error).splitlines()[0]})",
+                f"torch's integer operations failed on {self._device} ({first_line(error)})",
                 "try another device, or a newer torch",
             ) from error
 
@@ -193,6 +180,6 @@ def open_engine(device: Device, chunk: int | None = None) -> PortableEngine:
         return PortableEngine(device, chunk)
     except (RuntimeError, AttributeError, AssertionError) as error:
         raise BenchError(
-            f"torch cannot use {device.torch_name} ({str(error).splitlines()[0]})",
+            f"torch cannot use {device.torch_name} ({first_line(error)})",
             "install the torch build of this device's vendor, or choose another with --device",
         ) from error

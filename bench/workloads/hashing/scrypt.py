@@ -60,6 +60,6 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
         from bench.workloads.hashing import scrypt_cuda
 
         return scrypt_cuda.open_engine(device, options, read_joules)
-    from bench.workloads.hashing import scrypt_cpu
+    from bench.workloads.hashing import cpu
 
-    return scrypt_cpu.open_engine(device, options)
+    return cpu.open_engine("scrypt", options)

@@ -7,15 +7,16 @@ free memory allows.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import struct
 from typing import Any
 
 from bench.model import BenchError, Device
-from bench.workloads.hashing.cuda import SEQUENCES, Choice, CudaScan
+from bench.workloads.hashing.cuda import CudaScan, by_value, kernel_arguments
 from bench.workloads.hashing.cuda_device import Cuda
-from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work, power_of_two_from
+from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, power_of_two_from
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.hashing.sha256d_cuda import prepare
+from bench.workloads.hashing.trial import Choice
 
 GAPS_AND_WIDE = ((1, 0), (1, 1), (2, 1), (4, 1))
 """Variant → (SCRYPT_GAP, SCRYPT_WIDE) of the kernel's text: bytes traded for arithmetic, and pipe for pipe."""
@@ -34,11 +35,11 @@ FACTORS = (1 << 7, 1 << 9, 1 << 13, 1 << 18)
 def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> CudaScan:
     """The CUDA engine on ``device``.
 
-    Options: ``variant`` (0 … 3), ``prefer`` and ``joules``, as :class:`~cuda.Choice` reads them.
+    Which variant (0 … 3) runs is chosen as for SHA-256d.
 
     Raises:
-        BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails or has not the memory for
-            one block of threads, or an option is unknown.
+        BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails or lacks the memory for one
+            block of threads, or there is no such variant.
     """
     choice = Choice(options, read_joules, range(len(GAPS_AND_WIDE)))
     cuda = Cuda(device)
@@ -53,7 +54,7 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
         number: CudaScan(
             cuda,
             kernel,
-            _arguments(scratch, threads[number]),
+            kernel_arguments(scrypt_job, FACTORS, functools.partial(_blocks, threads[number]), scratch),
             threads=THREADS,
             implementation=f"cuda-v{number}",
             iteration=min(NONCE_SPACE, power_of_two_from(threads[number] * PASSES)),
@@ -94,24 +95,8 @@ def _threads(cuda: Cuda, kernel: Any, variant: int, budget_bytes: int) -> int:
     return min(blocks, fitting) * THREADS
 
 
-def _arguments(scratch: Any, threads: int) -> Callable[[Work, int, int], tuple[int, Sequence[Any]]]:
-    """What one scan hands to the kernel before the found shares. A header is prepared once and kept."""
-    import numpy as np
-
-    factors = np.array([FACTORS], dtype=np.uint32).view([("factors", np.uint32, len(FACTORS))]).reshape(1)
-
-    @functools.lru_cache(maxsize=8)
-    def job(header: bytes, share_bits: int) -> Any:
-        return scrypt_job(header, share_bits)
-
-    def arguments(work: Work, first_nonce: int, count: int) -> tuple[int, Sequence[Any]]:
-        if not 0 <= work.sequence < SEQUENCES:
-            raise ValueError(f"sequence {work.sequence} does not fit 32 bits")
-        blocks = -(-min(count, threads) // THREADS)
-        scalars = (np.uint32(work.sequence), np.uint32(first_nonce), np.uint32(count - 1))
-        return blocks, (job(work.header[:76], work.share_bits), factors, *scalars, scratch)
-
-    return arguments
+def _blocks(threads: int, _first_nonce: int, count: int) -> int:
+    return -(-min(count, threads) // THREADS)
 
 
 def scrypt_job(header: bytes, share_bits: int) -> Any:
@@ -124,11 +109,6 @@ def scrypt_job(header: bytes, share_bits: int) -> Any:
     Raises:
         ValueError: a header too short, or share bits out of range.
     """
-    import numpy as np
-
     # Midstate and mask are the same as SHA-256d's: its job begins with the one and ends with the other.
-    words = prepare(header, share_bits)["words"][0]
-    text = np.frombuffer(header[:76] + bytes(4), dtype=">u4").astype(np.uint32)
-    job = np.zeros(1, dtype=[("words", np.uint32, 29)])
-    job["words"][0] = np.concatenate([words[:8], text, words[-1:]])
-    return job
+    words = prepare(header, share_bits)["words"][0].tolist()
+    return by_value([*words[:8], *struct.unpack(">20I", header[:76] + bytes(4)), words[-1]])

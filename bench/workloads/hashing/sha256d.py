@@ -66,6 +66,6 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
         from bench.workloads.hashing import sha256d_cuda
 
         return sha256d_cuda.open_engine(device, options, read_joules)
-    from bench.workloads.hashing import sha256d_cpu
+    from bench.workloads.hashing import cpu
 
-    return sha256d_cpu.open_engine(device, options)
+    return cpu.open_engine("sha256d", options)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.model import Device
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.cuda import SEQUENCES, Choice, CudaScan
+from bench.workloads.hashing.cuda import CudaScan, by_value, kernel_arguments
 from bench.workloads.hashing.cuda_device import Cuda
-from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work, power_of_two_from
+from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, power_of_two_from
 from bench.workloads.hashing.options import HashingOptions
+from bench.workloads.hashing.trial import Choice
 
 VARIANTS = (0, 1, 2, 3, 4)
 """Balances of the two integer pipes; the kernel's text says what each is."""
@@ -27,12 +26,12 @@ FACTORS = (1, 1 << 29, 1 << 22, 1 << 7, 1 << 10)
 def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> CudaScan:
     """The CUDA engine on ``device``.
 
-    Options: ``variant`` (0 … 4) forces a variant; else a short trial picks one by hashes per second, or, with
-    ``prefer="efficiency"``, by hashes per joule where ``joules`` (a callable that returns the joules drawn so far, or
-    None) can be read.
+    ``options.variant`` (0 … 4) names a variant; without it a short trial picks one by hashes per second, or, with
+    ``prefer="efficiency"``, by hashes per joule where ``read_joules`` gives readings.
 
     Raises:
-        BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails, or an option is unknown.
+        BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails, or there is no such
+            variant.
     """
     choice = Choice(options, read_joules, VARIANTS)
     cuda = Cuda(device)
@@ -46,31 +45,16 @@ def _engine(cuda: Cuda, variant: int) -> CudaScan:
     return CudaScan(
         cuda,
         kernel,
-        _arguments(),
+        kernel_arguments(prepare, FACTORS, _blocks),
         threads=THREADS,
         implementation=f"cuda-v{variant}",
         iteration=min(NONCE_SPACE, power_of_two_from(resident * THREADS * NONCES_PER_THREAD * WAVES)),
     )
 
 
-def _arguments() -> Callable[[Work, int, int], tuple[int, Sequence[Any]]]:
-    """What one scan hands to the kernel before the found shares. A header is prepared once and kept."""
-    import numpy as np
-
-    factors = np.array([FACTORS], dtype=np.uint32).view([("factors", np.uint32, len(FACTORS))]).reshape(1)
-
-    @functools.lru_cache(maxsize=8)
-    def job(header: bytes, share_bits: int) -> Any:
-        return prepare(header, share_bits)
-
-    def arguments(work: Work, first_nonce: int, count: int) -> tuple[int, Sequence[Any]]:
-        if not 0 <= work.sequence < SEQUENCES:
-            raise ValueError(f"sequence {work.sequence} does not fit 32 bits")
-        threads = -(-(first_nonce % NONCES_PER_THREAD + count) // NONCES_PER_THREAD)
-        scalars = (np.uint32(work.sequence), np.uint32(first_nonce), np.uint32(count - 1))
-        return -(-threads // THREADS), (job(work.header[:76], work.share_bits), factors, *scalars)
-
-    return arguments
+def _blocks(first_nonce: int, count: int) -> int:
+    threads = -(-(first_nonce % NONCES_PER_THREAD + count) // NONCES_PER_THREAD)
+    return -(-threads // THREADS)
 
 
 def prepare(header: bytes, share_bits: int) -> Any:
@@ -83,11 +67,8 @@ def prepare(header: bytes, share_bits: int) -> Any:
     Raises:
         ValueError: a header too short, or share bits out of range.
     """
-    import numpy as np
-
     ffi, lib = kernels.host()
     made = ffi.new("uint8_t[]", lib.bw_sha256d_job_bytes())
     if len(header) < 76 or lib.bw_sha256d_prepare(header[:76] + bytes(4), share_bits, made):
         raise ValueError(f"no job from {len(header)} header bytes and {share_bits} share bits")
-    words = len(made) // 4
-    return np.frombuffer(ffi.buffer(made)[:], dtype=np.dtype([("words", np.uint32, words)]))
+    return by_value(ffi.unpack(ffi.cast("uint32_t *", made), len(made) // 4))

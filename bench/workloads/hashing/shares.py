@@ -1,7 +1,7 @@
-"""Pure judgement of shares: found nonces prove how many hashes were done.
+"""Judges shares: the nonces found show how many hashes were done.
 
 ``n`` hashes yield about ``n / 2^bits`` hashes with ``bits`` leading zero bits, as a Poisson count. Every share is
-hashed again by pycryptodome, which shares no line with the kernels. No device and no file is touched here.
+hashed again by pycryptodome, which has no code in common with the kernels. Pure: no device and no file is touched.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def leading_zero_bits(digest: bytes) -> int:
     return 8 * len(digest) - int.from_bytes(digest, "little").bit_length()
 
 
-def judge(expected: float, found: int) -> float:
-    """Two-sided Poisson probability of a count at least as far off as ``found`` when ``expected`` was due.
+def poisson_p_value(expected: float, found: int) -> float:
+    """Two-sided Poisson probability of a count at least as far from ``expected`` as ``found``.
 
-    Twice the smaller tail, at most 1. Nothing expected and nothing found agree (1.0).
+    Twice the smaller tail, at most 1. 1.0 where nothing is expected and nothing found.
     """
     from scipy.special import pdtr, pdtrc
 
@@ -79,7 +79,7 @@ def judge(expected: float, found: int) -> float:
 
 
 def share_problem(share: Share, bits: int, workload: str = "sha256d") -> str | None:
-    """Why ``share`` proves nothing, or None where it has ``bits`` leading zero bits."""
+    """Why ``share`` is not valid, or None where it has ``bits`` leading zero bits."""
     try:
         zeros = leading_zero_bits(rehash(share, workload))
     except ValueError as error:
@@ -92,10 +92,10 @@ def share_problem(share: Share, bits: int, workload: str = "sha256d") -> str | N
 def verify_rows(rows: Sequence[Record], shares_by_row: Sequence[Sequence[Share] | None]) -> list[Problem]:
     """Judge rows again from their shares alone, as ``bitwatt verify`` does.
 
-    Found are: a rate, efficiency or expectation that does not follow from the row's own work, seconds and joules; a
+    Reported are: a rate, efficiency or expectation that does not follow from the row's own work, seconds and joules; a
     share that does not hash, or that another row or share of the same row already used; a count of shares that differs
-    from the row's, or that the work cannot have yielded (p ≤ 0.001). Work raised by less than about 3.3/√(shares) of
-    itself stays within chance.
+    from the row's, or that the work cannot have yielded (p ≤ 0.001). Work overstated by less than a fraction of about
+    3.3/√(shares) cannot be told from chance.
 
     Args:
         rows: the rows, of whatever workload; only those whose unit is ``hash`` are judged by shares.
@@ -133,17 +133,17 @@ def _column_problems(row: Record) -> list[str]:
     if row.share_bits is not None:
         derived.append(("shares_expected", row.shares_expected, "work ÷ 2^share_bits", row.work / 2**row.share_bits))
     return [
-        f"{name} is {value:.9g}, but {formula} is {due:.9g}"
-        for name, value, formula, due in derived
-        if value is not None and due is not None and not math.isclose(value, due, rel_tol=RELATIVE_TOLERANCE)
+        f"{name} is {value:.9g}, but {formula} is {computed:.9g}"
+        for name, value, formula, computed in derived
+        if value is not None and computed is not None and not math.isclose(value, computed, rel_tol=RELATIVE_TOLERANCE)
     ]
 
 
 def _share_problems(row: Record, shares: Sequence[Share] | None) -> list[str]:
     if row.share_bits is None or row.shares_found is None or row.shares_expected is None:
-        return ["the row states no shares, so nothing proves its hashes"]
+        return ["the row has no shares, so there is no evidence of its hashes"]
     if shares is None:
-        return ["the shares are missing from the sidecar, so nothing proves the hashes"]
+        return ["the shares are missing from the sidecar, so there is no evidence of the hashes"]
     messages: list[str] = []
     if len(shares) != row.shares_found:
         messages.append(f"shares_found is {row.shares_found}, but the sidecar holds {len(shares)}")
@@ -153,11 +153,11 @@ def _share_problems(row: Record, shares: Sequence[Share] | None) -> list[str]:
         messages.append(bad[0] + more)
     good = len(set(shares)) - len(bad)
     expected = row.work / 2**row.share_bits
-    p_value = judge(expected, good)
+    p_value = poisson_p_value(expected, good)
     if p_value <= P_MIN:
         messages.append(
             f"{row.work:.6g} hashes should yield about {expected:.4g} shares of {row.share_bits} bits, "
-            f"but {good} hold (p = {p_value:.2g})"
+            f"but {good} are valid (p = {p_value:.2g})"
         )
     return messages
 
