@@ -27,7 +27,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.workloads.hashing import kernels, sha256d_cpu
+from bench.workloads.hashing import cpu, kernels
 
 LANES = {"avx512": 16, "avx2": 8, "sse2": 4, "shani": 4, "shanivl": 4}
 PROCESSORS = {"avx2": ("znver3", "haswell", "icelake-server"), "avx512": ("icelake-server",)}
@@ -117,7 +117,7 @@ def measured_share(isa: str, block: list[str], folder: Path, rounds: int) -> tup
     loads = (ctypes.addressof(room) + 63) & ~63
     stores = loads + 6144
     loops = [callable_loop(independent(block, fed), folder, f"{isa}{fed:d}") for fed in (False, True)]
-    code = sha256d_cpu.host_scan()
+    code = cpu.host_scan("sha256d")
     shares = code.ffi.new("struct bw_shares *", {"capacity": 0, "entries": code.ffi.NULL})
     index = code.names().index(isa)
 
@@ -164,7 +164,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--at-least", type=float, default=0.9)
     asked = parser.parse_args()
-    runs = sha256d_cpu.host_scan().supported()
+    runs = cpu.host_scan("sha256d").supported()
     worst = 1.0
     with tempfile.TemporaryDirectory(prefix="bitwatt-limit-") as name:
         folder = Path(name)

@@ -47,8 +47,8 @@ class Card:
     multiprocessors: int = 1
     """One, so that a grid that fills the card is small enough for this CPU."""
     one_block_fits: bool = True
-    total_bytes: int = 8 << 20
-    used_bytes: int = 4 << 20
+    total_bytes: int = 1 << 30
+    used_bytes: int = 0
     """Held by others, and by arrays; memory that CuPy's pool keeps counts until it is given back."""
     cached_bytes: int = 0
     opened: bool = False

@@ -9,9 +9,9 @@ import pytest
 
 from bench.model import BenchError
 from bench.workloads.hashing import kernels, sass, sha256d_cuda
-from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE
 from bench.workloads.hashing.job import reference_scan
+from bench.workloads.hashing.shares import sha256d
 from tests.fakes.cuda import machine, ptx
 from tests.support.hashing import mined_headers, random_headers, sha256d_cubin
 
@@ -86,7 +86,7 @@ def test_ptx_agrees_with_the_reference(variant: int, arch: int) -> None:
     compiled = program(variant, arch)
     for number, (first, count) in enumerate([(0, 21), (NONCE_SPACE - 19, 19), (0x12FE, 23)]):
         header = random_headers(number, 1)[0]
-        assert run(compiled, header, 2, first, count) == reference_scan(proof.sha256d, header, 2, first, count)
+        assert run(compiled, header, 2, first, count) == reference_scan(sha256d, header, 2, first, count)
 
 
 @pytest.mark.recorded_nvrtc
@@ -111,7 +111,7 @@ def test_a_fault_in_what_only_a_gpu_compiles_is_caught(right: str, wrong: str) -
     """Inline assembly is not in the host build; here it runs."""
     assert right in SOURCE
     header = random_headers(4, 1)[0]
-    due = reference_scan(proof.sha256d, header, 1, 0, 24)
+    due = reference_scan(sha256d, header, 1, 0, 24)
     assert run(program(3), header, 1, 0, 24) == due
     same = run(program(3, 90, SOURCE.replace(right, wrong)), header, 1, 0, 24) == due
     # Both halves of a rotation are added, so their order alone changes nothing.
@@ -149,7 +149,7 @@ def test_machine_code_agrees_with_the_reference(arch: int, variant: int) -> None
     # A mined header: around its nonce lie some 32 shares of 3 bits, and the mined one.
     header, nonce = mined_headers()[variant % 3]
     first = nonce - 100
-    assert survivors(arch, code, header, 3, first) == reference_scan(proof.sha256d, header, 3, first, 256)
+    assert survivors(arch, code, header, 3, first) == reference_scan(sha256d, header, 3, first, 256)
 
 
 @pytest.mark.recorded_nvrtc
@@ -163,7 +163,7 @@ def test_machine_code_finds_mined_headers(variant: int) -> None:
 @pytest.mark.parametrize("first", [0, NONCE_SPACE - 256])
 def test_machine_code_at_the_edges(first: int) -> None:
     header = random_headers(first, 1)[0]
-    due = reference_scan(proof.sha256d, header, 3, first, 256)
+    due = reference_scan(sha256d, header, 3, first, 256)
     assert survivors(90, listing(90, 3), header, 3, first) == due
 
 
@@ -177,7 +177,7 @@ def test_one_wrong_instruction_in_machine_code_is_caught(right: str, wrong: str)
     at = code.index(right, code.index(".text.sha256d_scan"))
     faulty = code[:at] + wrong + code[at + len(right) :]
     header, first = random_headers(1, 1)[0], 0x01020300
-    due = reference_scan(proof.sha256d, header, 3, first, 256)
+    due = reference_scan(sha256d, header, 3, first, 256)
     assert survivors(90, code, header, 3, first) == due
     assert survivors(90, faulty, header, 3, first) != due
 

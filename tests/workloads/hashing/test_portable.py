@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.model import BuildContext, Device, Variant
-from bench.workloads.hashing import portable as sha256d_portable
-from bench.workloads.hashing import sha256d
-from bench.workloads.hashing import shares as proof
+from bench.workloads.hashing import portable, sha256d
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
 from bench.workloads.hashing.options import HashingOptions
@@ -17,7 +15,7 @@ CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
 
 @pytest.fixture
 def engine():
-    return sha256d_portable.open_engine(CPU, 1024)
+    return portable.open_engine(CPU, 1024)
 
 
 @pytest.mark.parametrize(
@@ -29,20 +27,20 @@ def test_it_finds_what_the_reference_finds(engine, bits, first, count):
     engine.scan(Work(9, header, bits), first, count)
     engine.sync()
     found = engine.drain()
-    assert found == [(9, nonce) for nonce in reference_scan(proof.sha256d, header, bits, first, count)]
+    assert found == [(9, nonce) for nonce in reference_scan(sha256d.ALGORITHM.digest, header, bits, first, count)]
     assert engine.drain() == []
 
 
 def test_constants_are_those_of_the_standard():
-    assert sha256d_portable.K[0] == 0x428A2F98
-    assert sha256d_portable.K[63] == 0xC67178F2
-    assert sha256d_portable.IV[7] == 0x5BE0CD19
+    assert portable.K[0] == 0x428A2F98
+    assert portable.K[63] == 0xC67178F2
+    assert portable.IV[7] == 0x5BE0CD19
 
 
 def test_a_wrong_constant_is_caught_before_timing(monkeypatch):
-    broken = list(sha256d_portable.K)
+    broken = list(portable.K)
     broken[61] ^= 1
-    monkeypatch.setattr(sha256d_portable, "K", broken)
+    monkeypatch.setattr(portable, "K", broken)
     job = sha256d.build(CPU, Variant("sha256d", options=HashingOptions(engine="portable")), BuildContext(seed=5))
     audit = job.verify()
     assert not audit.ok
@@ -62,8 +60,8 @@ def test_the_whole_job():
 
 
 def test_memory_bounds_the_chunk():
-    small = sha256d_portable.open_engine(Device("cpu", 0, "x", memory_bytes=8 << 20))
-    assert small.iteration * 4 * sha256d_portable.LIVE_TENSORS * sha256d_portable.MEMORY_SHARE <= 8 << 20
+    small = portable.open_engine(Device("cpu", 0, "x", memory_bytes=8 << 20))
+    assert small.iteration * 4 * portable.LIVE_TENSORS * portable.MEMORY_SHARE <= 8 << 20
 
 
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, 0), (NONCE_SPACE - 1, 2)])

@@ -7,7 +7,6 @@ import pytest
 from bench.model import BenchError, Device, Job, Variant
 from bench.workloads import load
 from bench.workloads.hashing import sha256d
-from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
 from bench.workloads.hashing.job import (
     SHARES_PER_S,
@@ -18,6 +17,7 @@ from bench.workloads.hashing.job import (
     with_nonce,
 )
 from bench.workloads.hashing.options import HashingOptions
+from bench.workloads.hashing.shares import P_MIN, poisson_p_value, share_problem
 
 CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
 
@@ -38,7 +38,7 @@ class ReferenceEngine:
     def hashes(self, work: Work, first: int, count: int) -> list[int]:
         if count > 1 << 15:
             return []
-        return reference_scan(proof.sha256d, work.header, work.share_bits, first, count)
+        return reference_scan(sha256d.ALGORITHM.digest, work.header, work.share_bits, first, count)
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         assert count >= 1
@@ -78,7 +78,9 @@ class Strays(ReferenceEngine):
 
     def hashes(self, work, first, count):
         beyond = first + count
-        extra = next(n for n in range(beyond, NONCE_SPACE) if reference_scan(proof.sha256d, work.header, 4, n, 1))
+        extra = next(
+            n for n in range(beyond, NONCE_SPACE) if reference_scan(sha256d.ALGORITHM.digest, work.header, 4, n, 1)
+        )
         return [*super().hashes(work, first, count), extra]
 
 
@@ -110,8 +112,8 @@ def test_an_honest_engine_passes_verify_and_audit():
     assert audit.ok, audit.reasons
     assert audit.shares_expected == 3 * 2048 / 16
     assert audit.shares_found == len(audit.shares) == len(set(audit.shares))
-    assert audit.shares_p_value == proof.judge(audit.shares_expected, audit.shares_found) > proof.P_MIN
-    assert all(proof.share_problem(share, 4) is None for share in audit.shares)
+    assert audit.shares_p_value == poisson_p_value(audit.shares_expected, audit.shares_found) > P_MIN
+    assert all(share_problem(share, 4) is None for share in audit.shares)
     assert audit.details == {"shares_rehashed": float(len(audit.shares))}
     scan.close()
     scan.close()
@@ -143,8 +145,8 @@ def test_verify_rejects_a_wrong_engine(wrong):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (SkipsHalf, "were due"),
-        (Mute, "were due"),
+        (SkipsHalf, "are expected"),
+        (Mute, "are expected"),
         (Invents, "does not hash to a share"),
         (Repeats, "more than once"),
         (Strays, "outside the nonces that were scanned"),

@@ -9,8 +9,15 @@ import math
 import pytest
 
 from bench.model import METHOD_VERSION, SCHEMA_VERSION, Record, Share
-from bench.workloads.hashing import shares as proof
 from bench.workloads.hashing.job import HeaderRoll, reference_scan, with_nonce
+from bench.workloads.hashing.shares import (
+    leading_zero_bits,
+    poisson_p_value,
+    rehash,
+    sha256d,
+    share_problem,
+    verify_rows,
+)
 from tests.support.paths import DATA
 
 BITS = 6
@@ -25,34 +32,36 @@ def real_headers() -> list[dict[str, str]]:
 @pytest.mark.parametrize("row", real_headers(), ids=lambda row: row["height"])
 def test_real_blocks_hash_to_their_published_hash(row):
     share = Share(row["header_hex"], int(row["nonce"]))
-    digest = proof.rehash(share)
+    digest = rehash(share)
     assert digest[::-1].hex() == row["block_hash"]
-    assert proof.leading_zero_bits(digest) == 256 - int(row["block_hash"], 16).bit_length() >= 32
-    assert proof.share_problem(share, 32) is None
+    assert leading_zero_bits(digest) == 256 - int(row["block_hash"], 16).bit_length() >= 32
+    assert share_problem(share, 32) is None
 
 
 def test_leading_zero_bits_reads_the_digest_from_its_last_byte():
-    assert proof.leading_zero_bits(bytes(32)) == 256
-    assert proof.leading_zero_bits(bytes(31) + b"\x80") == 0
-    assert proof.leading_zero_bits(b"\x01" + bytes(31)) == 255
-    assert proof.leading_zero_bits(bytes(30) + b"\x01\x00") == 15
+    assert leading_zero_bits(bytes(32)) == 256
+    assert leading_zero_bits(bytes(31) + b"\x80") == 0
+    assert leading_zero_bits(b"\x01" + bytes(31)) == 255
+    assert leading_zero_bits(bytes(30) + b"\x01\x00") == 15
 
 
 @pytest.mark.parametrize("expected", [0.5, 3.0, 200.0, 12_000.0])
-def test_judge_is_twice_the_smaller_tail(expected):
+def test_the_p_value_is_twice_the_smaller_tail(expected):
     for found in {0, int(expected), int(expected * 1.05) + 1}:
         terms = [math.exp(k * math.log(expected) - expected - math.lgamma(k + 1)) for k in range(found + 400)]
         at_most, at_least = math.fsum(terms[: found + 1]), 1 - math.fsum(terms[:found])
-        assert proof.judge(expected, found) == pytest.approx(min(1, 2 * min(at_most, at_least)), rel=1e-3, abs=1e-12)
+        assert poisson_p_value(expected, found) == pytest.approx(
+            min(1, 2 * min(at_most, at_least)), rel=1e-3, abs=1e-12
+        )
 
 
-def test_judge_tells_half_the_work_and_double_from_all_of_it():
-    assert proof.judge(200, 205) > 0.5
-    assert proof.judge(200, 100) < 1e-12
-    assert proof.judge(200, 400) < 1e-12
-    assert proof.judge(0, 0) == 1.0
-    assert proof.judge(0, 1) == 0.0
-    assert proof.judge(float("nan"), 1) == 0.0
+def test_the_p_value_tells_half_the_work_and_double_from_all_of_it():
+    assert poisson_p_value(200, 205) > 0.5
+    assert poisson_p_value(200, 100) < 1e-12
+    assert poisson_p_value(200, 400) < 1e-12
+    assert poisson_p_value(0, 0) == 1.0
+    assert poisson_p_value(0, 1) == 0.0
+    assert poisson_p_value(float("nan"), 1) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -65,12 +74,12 @@ def test_judge_tells_half_the_work_and_double_from_all_of_it():
     ],
 )
 def test_bad_shares_are_named(share, says):
-    assert says in (proof.share_problem(share, 16) or "")
+    assert says in (share_problem(share, 16) or "")
 
 
 def row_with_shares(seed: int = 1) -> tuple[Record, list[Share]]:
     header = HeaderRoll(seed).header(0)
-    found = reference_scan(proof.sha256d, header, BITS, 0, NONCES)
+    found = reference_scan(sha256d, header, BITS, 0, NONCES)
     shares = [Share(with_nonce(header, nonce).hex(), nonce) for nonce in found]
     expected = NONCES / 2**BITS
     row = Record(
@@ -98,7 +107,7 @@ def row_with_shares(seed: int = 1) -> tuple[Record, list[Share]]:
         share_bits=BITS,
         shares_expected=expected,
         shares_found=len(shares),
-        shares_p_value=proof.judge(expected, len(shares)),
+        shares_p_value=poisson_p_value(expected, len(shares)),
         verified=True,
         valid=True,
     )
@@ -110,7 +119,7 @@ OTHER_ROW, OTHER_SHARES = row_with_shares(2)
 
 
 def messages(rows, shares):
-    return [(problem.row, problem.message) for problem in proof.verify_rows(rows, shares)]
+    return [(problem.row, problem.message) for problem in verify_rows(rows, shares)]
 
 
 def test_honest_rows_have_no_problem():
@@ -134,7 +143,7 @@ def test_rows_of_other_workloads_need_no_shares():
         ({"window_s": 1.0}, "rate_per_s"),
         ({"shares_expected": 1.0}, "shares_expected"),
         ({"shares_found": len(SHARES) + 1}, "the sidecar holds"),
-        ({"shares_found": None}, "nothing proves"),
+        ({"shares_found": None}, "no evidence"),
         ({"share_bits": BITS + 1, "shares_expected": NONCES / 2 ** (BITS + 1)}, "does not hash to a share"),
         # Everything that follows from the work is edited along with it; only the shares still tell.
         (
@@ -168,9 +177,9 @@ def test_shares_that_lie_are_found():
 
 def test_scrypt_shares_are_hashed_by_scrypt():
     share = Share("00" * 80, 0)
-    assert proof.rehash(share, "scrypt") != proof.rehash(share, "sha256d")
+    assert rehash(share, "scrypt") != rehash(share, "sha256d")
 
 
 def test_rows_and_shares_must_pair():
     with pytest.raises(ValueError, match="argument 2"):
-        proof.verify_rows([ROW], [])
+        verify_rows([ROW], [])

@@ -40,7 +40,9 @@ class _Allocation:
         self.card = machine.card()
         if machine.next_failure("memory") or self.card.used_bytes + nbytes > self.card.total_bytes:
             raise cuda.memory.OutOfMemoryError(nbytes, self.card.used_bytes)
-        self.bytes = np.full(nbytes + _GUARD_BYTES, content, np.uint8)
+        self.bytes = np.zeros(nbytes + _GUARD_BYTES, np.uint8)
+        if content:
+            self.bytes[:nbytes] = content
         self.bytes[nbytes:] = _CANARY
         self.nbytes = nbytes
         self.card.used_bytes += nbytes

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench.workloads.hashing import scrypt_cpu, sha256d_cpu
-from bench.workloads.hashing.cpu import HostScan
+from bench.workloads.hashing.cpu import HostScan, host_scan
 
 CASES = [
     pytest.param(code, isa, nonces, id=f"{code.algorithm}-{isa}")
-    for code, nonces in ((sha256d_cpu.host_scan(), 1 << 18), (scrypt_cpu.host_scan(), 1 << 9))
+    for code, nonces in ((host_scan("sha256d"), 1 << 18), (host_scan("scrypt"), 1 << 9))
     for isa in code.supported()
 ]
 
