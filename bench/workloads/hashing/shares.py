@@ -141,9 +141,9 @@ def _column_problems(row: Record) -> list[str]:
 
 def _share_problems(row: Record, shares: Sequence[Share] | None) -> list[str]:
     if row.share_bits is None or row.shares_found is None or row.shares_expected is None:
-        return ["the row has no shares, so there is no evidence of its hashes"]
+        return ["the row has no shares, so nothing proves its hashes"]
     if shares is None:
-        return ["the shares are missing from the sidecar, so there is no evidence of the hashes"]
+        return ["the shares are missing from the sidecar, so nothing proves the hashes"]
     messages: list[str] = []
     if len(shares) != row.shares_found:
         messages.append(f"shares_found is {row.shares_found}, but the sidecar holds {len(shares)}")

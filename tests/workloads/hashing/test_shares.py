@@ -143,7 +143,7 @@ def test_rows_of_other_workloads_need_no_shares():
         ({"window_s": 1.0}, "rate_per_s"),
         ({"shares_expected": 1.0}, "shares_expected"),
         ({"shares_found": len(SHARES) + 1}, "the sidecar holds"),
-        ({"shares_found": None}, "no evidence"),
+        ({"shares_found": None}, "nothing proves"),
         ({"share_bits": BITS + 1, "shares_expected": NONCES / 2 ** (BITS + 1)}, "does not hash to a share"),
         # Everything that follows from the work is edited along with it; only the shares still tell.
         (
