@@ -69,6 +69,48 @@ class Reduced:
     freedom: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One independent contribution to the variance of a logarithm, and how well it is known."""
+
+    variance: float
+    freedom: float
+
+
+def half_width(parts: Sequence[Part]) -> float:
+    """95% half-width of a sum of independent errors: Student's t with Satterthwaite's degrees of freedom (1946)."""
+    variance = sum(part.variance for part in parts)
+    return student(_freedom(parts)) * math.sqrt(variance) if variance else 0.0
+
+
+def p_value(difference: float, half: float, parts: Sequence[Part]) -> float:
+    """Two-sided probability of a difference this large by chance, given the 95% half-width of its error."""
+    from scipy.special import stdtr
+
+    if not half:
+        return 0.0 if difference else 1.0
+    freedom = _freedom(parts)
+    return 2.0 * float(stdtr(freedom, -abs(difference) / half * student(freedom)))
+
+
+def _freedom(parts: Sequence[Part]) -> float:
+    """Rounded to 0.01, so that quantiles can be kept."""
+    variance = sum(part.variance for part in parts)
+    squares = sum(part.variance**2 / part.freedom for part in parts)
+    return round(variance**2 / squares, 2) if squares else 1e6
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p-value adjusted for all of them (Holm 1979): at a limit of 5%, the chance of even one false difference in
+    the whole table is at most 5%, however the comparisons depend on one another.
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, at in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[at]))
+        adjusted[at] = largest
+    return adjusted
+
+
 def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """The estimate for windows in the order in which they were measured.
 
@@ -95,6 +137,31 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
 def method_of(count: int) -> str:
     """The estimator that ``count`` windows get."""
     return "single" if count == 1 else "yuen" if count >= LEAST_TO_TRIM else "t"
+
+
+BETWEEN_RUNS: dict[str, float] = {"cpu": 0.05}
+BETWEEN_RUNS_ELSEWHERE = 0.01
+"""Relative standard deviation from run to run of one device: two CPU runs of one virtual machine minutes apart differed
+by −3% to +17% (docs/log.md); for accelerators an assumption. It counts as much as :data:`BETWEEN_RUNS_WORTH` runs' own
+scatter would, so that a few runs soon outweigh it."""
+BETWEEN_RUNS_WORTH = 3.0
+
+
+def between_runs(kind: str, runs: int, squares: float) -> Part:
+    """The run-to-run part of the error of a mean of runs.
+
+    One run shows nothing of it, and two show little: their scatter is combined with :data:`BETWEEN_RUNS` as a prior
+    (scaled inverse χ², the usual conjugate). So a comparison of one run each has a floor, and another run that agrees
+    narrows the interval rather than widening it as Student's t with one degree of freedom would.
+
+    Args:
+        kind: of the device, such as ``cpu``.
+        runs: how many there are.
+        squares: sum of the squared deviations of the runs' means, less what their windows' scatter explains.
+    """
+    prior = BETWEEN_RUNS.get(kind, BETWEEN_RUNS_ELSEWHERE)
+    freedom = BETWEEN_RUNS_WORTH + runs - 1
+    return Part((BETWEEN_RUNS_WORTH * prior**2 + squares) / freedom / runs, freedom)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -155,15 +222,18 @@ def _inflation(
     return np.where(seen, (1 + correlation) / (1 - correlation), 1.0)
 
 
-def outliers(logs: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.bool_]:
-    """Which values are far from the median of their group (of five values or more)."""
+def outliers(
+    logs: NDArray[np.float64], group: NDArray[np.int64], groups: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which values are far from the median of their group (of five values or more), and each one's median."""
     import numpy as np
 
     middle = _medians(logs, group, groups)
     away = np.abs(logs - middle[group])
     spread = 1.4826 * _medians(away, group, groups)
     enough = np.bincount(group, minlength=groups) >= LEAST_TO_TRIM
-    return enough[group] & (away > np.maximum(OUTLIER_DEVIATIONS * spread, OUTLIER_LEAST)[group])
+    far = enough[group] & (away > np.maximum(OUTLIER_DEVIATIONS * spread, OUTLIER_LEAST)[group])
+    return far, middle[group]
 
 
 def _medians(values: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:

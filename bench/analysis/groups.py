@@ -1,17 +1,18 @@
-"""Rows → lines: rows that agree in every key column, reduced to means and variances of logarithms. Pure.
+"""Rows → groups: rows that agree in every key column, reduced to an estimate per metric. Pure.
 
-A *line* is one device × workload × setting. Which statistics and why: see :mod:`bench.analysis.compare`.
+A group is one device × task × setting. Which statistics and why: see :mod:`bench.analysis.compare`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.estimate import Part, Reduced, between_runs, half_width, outliers, reduce, student
 from bench.analysis.metrics import METRICS
+from bench.analysis.settings import CONDITIONS, POOLED_ONLY_IF_EQUAL, SETTINGS
 from bench.model import TaskKey
 
 if TYPE_CHECKING:
@@ -37,23 +38,6 @@ MUST_MATCH = (
 ENERGY_MUST_MATCH = ("energy_scope", "energy_source")
 """The same, for the energy metrics only. ``energy_source`` is ``assumed`` or ``measured``."""
 
-SETTING = (
-    "device_kind",
-    "device_arch",
-    "device_cores",
-    "power_limit_w",
-    "sm_clock_lock_mhz",
-    "mig",
-    "ecc",
-    "driver",
-    "runtime",
-    "torch",
-    "cupy",
-    "implementation",
-    "harness_version",
-)
-"""May differ within a pair; rows that differ here are never pooled."""
-
 SUBJECTS: Mapping[str, str] = {
     "card": "device_name",
     "gpu": "device_uuid",
@@ -66,9 +50,7 @@ SUBJECTS: Mapping[str, str] = {
     "file": "file",
     "commit": "commit",
 }
-"""What ``--by`` accepts beside the key columns' own names, and the column it means."""
-
-CONFIDENCE = 0.95
+"""What ``--by`` accepts in addition to the key columns' own names, and the column it means."""
 
 _DERIVED = {"implementation_class": "implementation", "energy_source": "energy_method"}
 
@@ -77,14 +59,14 @@ COLUMNS: tuple[str, ...] = tuple(
         [
             *("device_name", "device_uuid", "run_id", "host", "commit", "repeat"),
             *TASK,
-            *(_DERIVED.get(name, name) for name in (*MUST_MATCH, *ENERGY_MUST_MATCH, *SETTING)),
+            *(_DERIVED.get(name, name) for name in (*MUST_MATCH, *ENERGY_MUST_MATCH, *SETTINGS)),
             *METRICS,
             *("energy_j", "energy_uncertainty_j", "sensor_uncertainty_j", "meter", "meter_id"),
             *("verified", "valid", "invalid_reasons"),
         ]
     )
 )
-"""The columns that :func:`compare` reads, beside ``file`` and ``line``."""
+"""The columns that :func:`compare` reads, in addition to ``file`` and ``line``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +81,65 @@ class InvalidRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlier:
+    """A valid window whose rate is far from the others of its group. It stays in the file and in the estimate, where
+    it hardly counts.
+    """
+
+    file: str
+    line: int
+    subject: str
+    task: str
+    share: float
+    """Its rate ÷ the median of its group."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stat:
-    """One metric of one line, on logarithms. ``variance`` is that of the mean."""
+    """One metric of one group, on logarithms."""
 
     count: int
+    """Windows."""
+    runs: int
     mean: float
-    variance: float
-    freedom: float
+    within: Part | None
+    """Error of the mean from the scatter of windows; None for a single window."""
+    between: Part
+    """Error of the mean from run to run."""
+    t_interval: tuple[float, float] | None = None
+    """Student's t on all windows, or on the runs' means."""
 
     @property
     def value(self) -> float:
         return math.exp(self.mean)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What the value's own interval covers: this run, or all runs from several on."""
+        within = () if self.within is None else (self.within,)
+        return within if self.runs == 1 else (*within, self.between)
+
+    @property
+    def covers(self) -> str:
+        return "within this run" if self.runs == 1 else "between runs"
+
     def interval(self) -> tuple[float, float] | None:
-        if self.count < 2:
+        if not self.parts:
             return None
-        half = student(self.freedom) * math.sqrt(self.variance)
+        half = half_width(self.parts)
         return math.exp(self.mean - half), math.exp(self.mean + half)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ResultGroup:
     """Rows that agree in every key column."""
 
     key: Mapping[str, Any]
     subject: str
     rows: int
     valid: int
-    runs: int
+    runs: frozenset[str]
+    """Run ids of its valid rows."""
     reasons: tuple[str, ...]
     """Why rows of it are invalid."""
     stats: Mapping[str, Stat]
@@ -134,18 +147,19 @@ class Line:
     watts: float | None
     sensor_w: float | None
     """95% half-width of the sensor's own error, in watts; None where it is not known."""
+    conditions: Mapping[str, float | None]
+    """Means of :data:`~bench.analysis.settings.CONDITIONS`."""
 
     @property
     def task(self) -> str:
         return TaskKey.of(self.key).label
 
-
-@functools.lru_cache(maxsize=4096)
-def student(freedom: float) -> float:
-    """Two-sided 95% quantile of Student's t for ``freedom`` ≥ 1 degrees of freedom."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
+    @property
+    def is_stock(self) -> bool:
+        """Whether the card runs as it came: at its default power limit (or an unknown one), with no clock lock."""
+        limit, default = self.key["power_limit_w"], self.key["default_power_limit_w"]
+        limited = limit is not None and default is not None and abs(limit - default) > 0.5
+        return not limited and self.key["sm_clock_lock_mhz"] is None
 
 
 def implementation_class(name: str) -> str:
@@ -154,8 +168,8 @@ def implementation_class(name: str) -> str:
 
 
 def key_columns(subject: str) -> tuple[str, ...]:
-    """All columns in which the rows of a line agree."""
-    return tuple(dict.fromkeys([subject, "device_name", *TASK, *MUST_MATCH, *ENERGY_MUST_MATCH, *SETTING]))
+    """All columns in which the rows of a group agree."""
+    return tuple(dict.fromkeys([subject, "device_name", *TASK, *MUST_MATCH, *ENERGY_MUST_MATCH, *POOLED_ONLY_IF_EQUAL]))
 
 
 def _codes(frame: pd.DataFrame, name: str) -> tuple[NDArray[Any], list[Any]]:
@@ -207,24 +221,23 @@ def _grouped(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArra
     return group, first
 
 
-def reduce_rows(frame: pd.DataFrame, subject: str, metrics: Sequence[str]) -> tuple[list[Line], list[InvalidRow]]:
-    """Group the rows by their key and reduce each group to means and variances of logarithms."""
+def reduce_rows(
+    frame: pd.DataFrame, subject: str, metrics: Sequence[str]
+) -> tuple[list[ResultGroup], list[InvalidRow], list[Outlier]]:
+    """Group the rows by their key, and reduce each group to an estimate per metric."""
     import numpy as np
 
     names = key_columns(subject)
     coded = {name: _codes(frame, name) for name in names}
-    line, first = _grouped([codes for codes, _ in coded.values()])
+    group, first = _grouped([codes for codes, _ in coded.values()])
     count = len(first)
     keys = [{name: labels[codes[row]] for name, (codes, labels) in coded.items()} for row in first]
     del coded
 
     valid = (frame["valid"] & frame["verified"]).to_numpy(dtype=bool)
-    uuid, run = _codes(frame, "device_uuid")[0], _codes(frame, "run_id")[0]
-    cluster, cluster_first = _grouped([line, run, uuid])
-    cluster_line = line[cluster_first]
-    # runs that have at least one valid window
-    alive = np.bincount(cluster[valid], minlength=len(cluster_line)) > 0
-    runs = np.bincount(cluster_line[alive], minlength=count)
+    uuid, (run, run_names) = _codes(frame, "device_uuid")[0], _codes(frame, "run_id")
+    cluster, cluster_first = _grouped([group, run, uuid])
+    runs = _Runs(group, cluster, group[cluster_first], [str(key["device_kind"]) for key in keys])
 
     energy = frame["energy_j"].to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -233,104 +246,171 @@ def reduce_rows(frame: pd.DataFrame, subject: str, metrics: Sequence[str]) -> tu
     stats: list[dict[str, Stat]] = [{} for _ in range(count)]
     for metric in metrics:
         floor = window_relative if METRICS[metric].energy else None
-        for place, stat in _reduce(frame[metric].to_numpy(dtype=float), valid, line, cluster, cluster_line, floor):
-            stats[place][metric] = stat
+        for number, stat in _reduce(frame[metric].to_numpy(dtype=float), valid, runs, floor):
+            stats[number][metric] = stat
 
-    sensor, watts = (
-        _line_means(sensor_relative, line, valid & np.isfinite(energy), count, whole=True),
-        _line_means(frame["power_mean_w"].to_numpy(dtype=float), line, valid, count, whole=False),
-    )
+    sensor = _group_means(sensor_relative, group, valid & np.isfinite(energy), count, whole=True)
+    watts = _group_means(frame["power_mean_w"].to_numpy(dtype=float), group, valid, count, whole=False)
+    conditions = {
+        name: _group_means(frame[name].to_numpy(dtype=float, na_value=np.nan), group, valid, count, whole=False)
+        for name in CONDITIONS
+    }
     meters, meter_names = _codes(frame, "meter_id")
-    sensors: list[set[str]] = [set() for _ in range(count)]
-    for row in _grouped([line, meters, valid])[1].tolist():
-        if valid[row] and meters[row] >= 0:
-            sensors[line[row]].add(str(meter_names[meters[row]]))
-
-    total, good = np.bincount(line, minlength=count), np.bincount(line[valid], minlength=count)
+    sensors = _sets(group, meters, meter_names, valid, count)
+    run_sets = _sets(group, run, run_names, valid, count)
+    total, good = np.bincount(group, minlength=count), np.bincount(group[valid], minlength=count)
     subjects = [text(key[subject]) for key in keys]
-    rejected = _rejected(frame, np.flatnonzero(~valid), line, subjects, keys)
+    rejected = _rejected(frame, np.flatnonzero(~valid), group, subjects, keys)
     reasons: list[dict[str, None]] = [{} for _ in range(count)]
     for row, item in zip(np.flatnonzero(~valid), rejected, strict=True):
-        reasons[line[row]][item.reason] = None
-    return [
-        Line(
-            key=keys[place],
-            subject=subjects[place],
-            rows=int(total[place]),
-            valid=int(good[place]),
-            runs=int(runs[place]),
-            reasons=tuple(reasons[place]),
-            stats=stats[place],
-            sensors=frozenset(sensors[place]),
-            watts=_finite(watts[place]),
-            sensor_w=_finite(sensor[place] * watts[place]),
+        reasons[group[row]][item.reason] = None
+    groups = [
+        ResultGroup(
+            key=keys[number],
+            subject=subjects[number],
+            rows=int(total[number]),
+            valid=int(good[number]),
+            runs=frozenset(run_sets[number]),
+            reasons=tuple(reasons[number]),
+            stats=stats[number],
+            sensors=frozenset(sensors[number]),
+            watts=_finite(watts[number]),
+            sensor_w=_finite(sensor[number] * watts[number]),
+            conditions={name: _finite(values[number]) for name, values in conditions.items()},
         )
-        for place in range(count)
-    ], rejected
+        for number in range(count)
+    ]
+    return groups, rejected, _outliers(frame, valid, group, groups)
+
+
+def _sets(
+    group: NDArray[np.int64], codes: NDArray[Any], names: Sequence[Any], valid: NDArray[np.bool_], count: int
+) -> list[set[str]]:
+    """The distinct values of a column in each group's valid rows; missing is left out."""
+    found: list[set[str]] = [set() for _ in range(count)]
+    for row in _grouped([group, codes, valid])[1].tolist():
+        if valid[row] and codes[row] >= 0:
+            found[group[row]].add(str(names[codes[row]]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Rows → runs → groups: a group has one run per run id and device."""
+
+    group_of_row: NDArray[np.int64]
+    run_of_row: NDArray[np.int64]
+    group_of_run: NDArray[np.int64]
+    kinds: Sequence[str]
+    """Device kind of each group."""
 
 
 def _reduce(
-    values: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    line: NDArray[np.int64],
-    cluster: NDArray[np.int64],
-    cluster_line: NDArray[np.int64],
-    floor: NDArray[np.float64] | None,
+    values: NDArray[np.float64], valid: NDArray[np.bool_], runs: _Runs, floor: NDArray[np.float64] | None
 ) -> list[tuple[int, Stat]]:
-    """Mean, variance of the mean and degrees of freedom of log(values) for each line that has any.
+    """The estimate of log(values) for each group that has any: of its windows in each run, then over its runs.
 
-    ``floor``: relative 95% half-width of each window's own uncertainty, under which the variance does not fall.
+    ``floor``: relative 95% half-width of each window's own uncertainty, below which the variance does not fall.
     """
     import numpy as np
 
-    lines = int(line.max()) + 1
     usable = valid & (values > 0)  # a NaN compares false
     logs = np.log(values[usable])
-    in_line, in_cluster = line[usable], cluster[usable]
-    size = np.bincount(in_cluster, minlength=len(cluster_line))
+    in_run, groups = runs.run_of_row[usable], len(runs.kinds)
+    found = reduce(logs, in_run, len(runs.group_of_run))
+    variance = found.variance
+    if floor is not None:
+        own = np.bincount(in_run, weights=(np.nan_to_num(floor[usable]) / 1.959964) ** 2, minlength=len(found.count))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance = np.where(found.count > 1, np.maximum(variance, own / found.count**2), variance)
+    filled = found.count > 0
+    owner = runs.group_of_run[filled]
+    known = np.nan_to_num(variance[filled])
+
+    def total(weights: NDArray[np.float64]) -> NDArray[Any]:
+        return np.bincount(owner, weights=weights, minlength=groups)
+
+    many, windows = np.bincount(owner, minlength=groups), total(found.count[filled].astype(float))
     with np.errstate(divide="ignore", invalid="ignore"):
-        cluster_mean = np.bincount(in_cluster, weights=logs, minlength=len(cluster_line)) / size
-        filled = size > 0
-        clusters = np.bincount(cluster_line[filled], minlength=lines)
-        mean = np.bincount(cluster_line[filled], weights=cluster_mean[filled], minlength=lines) / clusters
-        # one run: its windows are the observations; several: their means are
-        windows = np.bincount(in_line, minlength=lines)
-        within = np.bincount(in_line, weights=(logs - mean[in_line]) ** 2, minlength=lines)
-        between_terms = (cluster_mean[filled] - mean[cluster_line[filled]]) ** 2
-        between = np.bincount(cluster_line[filled], weights=between_terms, minlength=lines)
-        observations = np.where(clusters > 1, clusters, windows)
-        variance = np.where(clusters > 1, between, within) / (observations - 1) / observations
-        if floor is not None:
-            known = np.nan_to_num(floor[usable])
-            least = np.bincount(in_line, weights=(known / 1.959964) ** 2, minlength=lines) / windows**2
-            variance = np.where(observations > 1, np.maximum(variance, least), variance)
+        mean = total(found.mean[filled]) / many
+        deviation = total((found.mean[filled] - mean[owner]) ** 2)
+        squares = np.maximum(0.0, deviation - (many - 1) / many * total(known))
+        freedom = total(known) ** 2 / total(known**2 / np.maximum(found.freedom[filled], 1.0))
+        scattered = total((found.count[filled] > 1).astype(float)) > 0
+    # for comparison with other tools: the plain mean and Student's t, on windows or on the runs' means
+    plain = reduce(logs, runs.group_of_row[usable], groups, trim=0.0)
+    by_runs = reduce(found.mean[filled], owner, groups, trim=0.0)
+    stats = []
+    for number in np.flatnonzero(many).tolist():
+        usual = by_runs if many[number] > 1 else plain
+        within = Part(float(total(known)[number] / many[number] ** 2), _or(float(freedom[number]), 1.0))
+        stats.append(
+            (
+                number,
+                Stat(
+                    count=int(windows[number]),
+                    runs=int(many[number]),
+                    mean=float(mean[number]),
+                    within=within if scattered[number] else None,
+                    between=between_runs(runs.kinds[number], int(many[number]), float(squares[number])),
+                    t_interval=_t_interval(usual, number),
+                ),
+            )
+        )
+    return stats
+
+
+def _t_interval(usual: Reduced, number: int) -> tuple[float, float] | None:
+    if usual.count[number] < 2:
+        return None
+    half = student(float(usual.freedom[number])) * math.sqrt(float(usual.variance[number]))
+    return math.exp(usual.mean[number] - half), math.exp(usual.mean[number] + half)
+
+
+def _outliers(
+    frame: pd.DataFrame, valid: NDArray[np.bool_], group: NDArray[np.int64], groups: Sequence[ResultGroup]
+) -> list[Outlier]:
+    import numpy as np
+
+    rates = frame["rate_per_s"].to_numpy(dtype=float)
+    rows = np.flatnonzero(valid & (rates > 0))
+    logs = np.log(rates[rows])
+    far, middle = outliers(logs, group[rows], len(groups))
     return [
-        (place, Stat(int(windows[place]), float(mean[place]), float(variance[place]), float(observations[place] - 1)))
-        if observations[place] > 1
-        else (place, Stat(1, float(mean[place]), math.nan, 0.0))
-        for place in np.flatnonzero(windows).tolist()
+        Outlier(
+            file=str(frame["file"].iloc[row]),
+            line=int(frame["line"].iloc[row]),
+            subject=groups[group[row]].subject,
+            task=groups[group[row]].task,
+            share=math.exp(float(off)),
+        )
+        for row, off in zip(rows[far].tolist(), (logs - middle)[far].tolist(), strict=True)
     ]
 
 
-def _line_means(
-    values: NDArray[np.float64], line: NDArray[np.int64], mask: NDArray[np.bool_], count: int, *, whole: bool
+def _or(value: float, other: float) -> float:
+    return value if math.isfinite(value) and value > 0 else other
+
+
+def _group_means(
+    values: NDArray[np.float64], group: NDArray[np.int64], mask: NDArray[np.bool_], count: int, *, whole: bool
 ) -> NDArray[np.float64]:
-    """Mean per line; NaN where there is none, or, with ``whole``, where any value is missing."""
+    """Mean per group; NaN where there is none, or, with ``whole``, where any value is missing."""
     import numpy as np
 
     held = mask & ~np.isnan(values)
-    size = np.bincount(line[held], minlength=count)
+    size = np.bincount(group[held], minlength=count)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.bincount(line[held], weights=values[held], minlength=count) / size
+        mean = np.bincount(group[held], weights=values[held], minlength=count) / size
     if whole:
-        mean[size < np.bincount(line[mask], minlength=count)] = np.nan
+        mean[size < np.bincount(group[mask], minlength=count)] = np.nan
     return mean
 
 
 def _rejected(
     frame: pd.DataFrame,
     rows: NDArray[np.int64],
-    line: NDArray[np.int64],
+    group: NDArray[np.int64],
     subjects: Sequence[str],
     keys: Sequence[Mapping[str, Any]],
 ) -> list[InvalidRow]:
@@ -339,8 +419,8 @@ def _rejected(
         InvalidRow(
             file=str(file),
             line=int(number),
-            subject=subjects[line[row]],
-            task=TaskKey.of(keys[line[row]]).label,
+            subject=subjects[group[row]],
+            task=TaskKey.of(keys[group[row]]).label,
             reason=reasons if isinstance(reasons, str) else "flagged invalid" if verified else "not verified",
         )
         for row, file, number, verified, reasons in zip(rows, *columns, strict=True)

@@ -1,7 +1,7 @@
-"""Figures that others published, laid beside a result: labelled, with their source, and never in a statistic.
+"""Figures that others published, added to a result: labelled, with their source, and never in a statistic.
 
-result = published.lay(result)                           # for the measured cards
-result = published.lay(result, ["B200"])                 # and for others by name, or ["all"]
+result = with_published(result)                           # for the measured cards
+result = with_published(result, ["B200"])                 # and for others by name, or ["all"]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.analysis.compare import Result
 from bench.data import PACKAGE
-from bench.data.cards import find
+from bench.data.cards import find, words
 from bench.model import BenchError, Comparison
 
 
@@ -48,7 +48,7 @@ def figures(path: Path | None = None) -> list[Published]:
     """The published list, checked.
 
     Raises:
-        BenchError: no such file, a missing column, or a value that is no number above 0, with the line.
+        BenchError: no such file, a missing column, or a value that is not a number above 0, with the line.
     """
     path = path or path_of_list()
     found = []
@@ -81,11 +81,11 @@ def figures(path: Path | None = None) -> list[Published]:
 _SCALE = {"GH/s": (1e9, "hash/s"), "TFLOP/s": (1e12, "FLOP/s"), "W": (1.0, "W"), "TB/s": (1e12, "B/s")}
 
 
-def lay(result: Result, cards: Sequence[str] = (), path: Path | None = None) -> Result:
-    """Lay published figures beside a result: for the measured cards, and for ``cards`` by name (``all``: every card).
+def with_published(result: Result, cards: Sequence[str] = (), path: Path | None = None) -> Result:
+    """A result with published figures: for the measured cards, and for ``cards`` by name (``all``: every card).
 
     They carry the verdict ``published``, their source as ``reason``, no repeats, no interval and no ratio. A published
-    FLOP rate stands beside ``gemm`` of the same type; a published single SHA-256 rate is not sha256d and keeps its own
+    FLOP rate is listed with ``gemm`` of the same type; a published single SHA-256 rate is not sha256d and keeps its own
     name in ``key["published_metric"]``.
 
     Raises:
@@ -93,24 +93,24 @@ def lay(result: Result, cards: Sequence[str] = (), path: Path | None = None) -> 
     """
     listed = figures(path)
     known = list(dict.fromkeys(figure.card for figure in listed))
-    measured = (find(str(line.key["device_name"])) for line in result.comparisons)
+    measured = (find(str(item.key["device_name"])) for item in result.comparisons)
     wanted = [name for card in measured if card for name in card.names]
     for card in cards:
-        near = known if card == "all" else [name for name in known if card.casefold() in name.casefold()]
+        near = known if card == "all" else [name for name in known if words(card) <= words(name)]
         if not near:
             raise BenchError(
                 f"there are no published figures for a card {card!r}", f"choose from all, {', '.join(known)}"
             )
         wanted += near
-    dtypes = {line.key["dtype"] for line in result.comparisons if line.key["dtype"] is not None}
-    laid = []
+    dtypes = {item.key["dtype"] for item in result.comparisons if item.key["dtype"] is not None}
+    added = []
     for figure in listed:
         dtype = figure.metric.removesuffix("_dense") if figure.metric.endswith("_dense") else None
         if figure.card not in wanted or (dtype is not None and dtypes and dtype not in dtypes):
             continue
         scale, unit = _SCALE[figure.unit]
         workload = "transformer" if dtype else "sha256d" if figure.metric.startswith("sha256") else None
-        laid.append(
+        added.append(
             Comparison(
                 key={
                     "device_name": figure.card,
@@ -130,4 +130,4 @@ def lay(result: Result, cards: Sequence[str] = (), path: Path | None = None) -> 
                 reason="; ".join(part for part in (figure.source, figure.note) if part),
             )
         )
-    return replace(result, published=tuple(laid))
+    return replace(result, published=tuple(added))

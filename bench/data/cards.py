@@ -79,8 +79,8 @@ def find(device_name: str) -> Card | None:
 
 def sensor(device_name: str) -> SensorFamily:
     """The first family of which a word is in the card's name; the last family matches every card."""
-    words = _words(device_name)
-    return next(family for family in _file()[1] if not family.words or not words.isdisjoint(family.words))
+    own = words(device_name)
+    return next(family for family in _file()[1] if not family.words or not own.isdisjoint(family.words))
 
 
 def is_named(name: str, device_name: str) -> bool:
@@ -90,8 +90,9 @@ def is_named(name: str, device_name: str) -> bool:
     """
     card = find(device_name)
     known = (device_name, *(card.names if card else ()))
-    return any(_words(name) <= _words(one) for one in known)
+    return any(words(name) <= words(one) for one in known)
 
 
-def _words(name: str) -> set[str]:
+def words(name: str) -> set[str]:
+    """The words of a name, in capitals; a dash separates words too."""
     return set(name.upper().replace("-", " ").split())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench.analysis.metrics import METRICS
+from bench.analysis.settings import SETTINGS
 from bench.model import Comparison
 from bench.output.document import Document, Grid
 from bench.output.format import MISSING, interval, plus_minus, quantity
@@ -19,7 +20,25 @@ def comparison(result: Result) -> Document:
     """A comparison: a row per group and metric, with the published figures and why a verdict could not be given."""
     from bench.analysis.compare import flat
 
-    return Document(grids=(comparison_grid(result),), rows=flat(result), notes=tuple(comparison_notes(result)))
+    grids = (*_difference_grids(result), comparison_grid(result))
+    return Document(grids=grids, rows=flat(result), notes=tuple(comparison_notes(result)))
+
+
+def _difference_grids(result: Result) -> list[Grid]:
+    """What differs between the two sides, to be read before who won; no grid where nothing does."""
+    if not result.differences or len(result.subjects) > _MOST_SUBJECTS:
+        return []
+    rows = [
+        (one.subject, SETTINGS[one.column].heading, _values(one.here), _values(one.baseline))
+        for one in sorted(result.differences, key=lambda one: one.is_unknown)
+    ]
+    title = f"settings that differ from {result.baseline}, or are unknown on one side"
+    return [Grid((result.by, "setting", "here", "baseline"), tuple(rows), frozenset({2, 3}), (), title)]
+
+
+def _values(values: Sequence[object], most: int = 3) -> str:
+    said = ["unknown" if value is None else _cell(value) for value in values]
+    return " or ".join(said[:most]) + (f" or {len(said) - most} more" if len(said) > most else "")
 
 
 _PART_OF_TASK = frozenset({"workload", "phase", "shape", "product", "dtype", "batch", "seq"})
@@ -39,12 +58,12 @@ def comparison_grid(result: Result) -> Grid:
     metrics = [name for name in _metrics(result) if not _repeats(name, result)]
     tasks: dict[str, list[Mapping[str, Comparison]]] = {}
     for group in result.groups():
-        tasks.setdefault(group["rate_per_s"].task.label, []).append(group)
+        tasks.setdefault(next(iter(group.values())).task.label, []).append(group)
     rows, styles = [], []
     for task, groups in tasks.items():
         for metric in metrics:
             for one in (group[metric] for group in groups if metric in group):
-                own = [_cell(one.key[result.subject]), *(_cell(one.key[name]) for name in settings)]
+                own = [_who(one, result), *(_cell(one.key[name]) for name in settings)]
                 figures = [str(one.repeats), _figure(one), _ratio(one), one.verdict]
                 rows.append((task, METRICS[metric].heading, *own, *figures))
                 styles.append("red" if one.verdict == "invalid" else "")
@@ -117,6 +136,12 @@ def _repeats(metric: str, result: Result) -> bool:
     return True
 
 
+def _who(one: Comparison, result: Result) -> str:
+    """The subject; with the role of its setting where a sweep gives it more than one."""
+    who = _cell(one.key[result.subject])
+    return f"{who}, best setting" if one.role == "best" else who
+
+
 def _published_name(line: Comparison) -> str:
     return f"{line.key['published_metric'].replace('_', ' ')}, {line.key['published_kind']}"
 
@@ -156,10 +181,20 @@ def comparison_notes(result: Result) -> list[str]:
     ]
     why: dict[str, list[str]] = {}
     for line in result.comparisons:
-        if line.reason and line.verdict == "cannot tell":
+        if line.reason and line.verdict in ("cannot tell", "not compared"):
             where = f"{_cell(line.key[result.subject])} {line.task.label} {METRICS[line.metric].heading}"
             why.setdefault(f"{line.verdict}: {line.reason}", []).append(where)
     notes += [f"{reason} — {_some(lines)}" for reason, lines in why.items()]
+    covered = sorted({one.covers for one in result.comparisons if one.covers})
+    if covered:
+        notes.append(f"± of a figure is its 95% interval {' or '.join(covered)}, from the repeats alone")
+    if any(one.ratio_low is not None for one in result.comparisons):
+        notes.append(
+            "a ratio's interval also covers the difference between runs, unless both sides are one device in one run"
+        )
+    far = [f"{one.file}, line {one.line} ({one.task}: {one.share:.0%} of the median)" for one in result.outliers]
+    if far:
+        notes.append(f"windows far from the others of their group, kept and hardly weighted — {_some(far)}")
     lost: dict[str, list[str]] = {}
     for item in result.invalid:
         lost.setdefault(f"left out as invalid: {item.reason}", []).append(

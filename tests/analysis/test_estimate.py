@@ -86,8 +86,10 @@ def test_groups_do_not_influence_one_another(groups: list[list[float]]) -> None:
 
 def test_outliers_are_far_windows_and_only_those() -> None:
     logs = np.log([*QUIET[:-1], 40.0])
-    assert estimate.outliers(logs, np.zeros(12, dtype=np.int64), 1).tolist() == [False] * 11 + [True]
-    assert not estimate.outliers(np.log(QUIET), np.zeros(12, dtype=np.int64), 1).any()
+    assert estimate.outliers(logs, np.zeros(12, dtype=np.int64), 1)[0].tolist() == [False] * 11 + [True]
+    assert not estimate.outliers(np.log(QUIET), np.zeros(12, dtype=np.int64), 1)[0].any()
     # identical windows and one that is 1% off: not worth a word
-    assert not estimate.outliers(np.log([100.0] * 8 + [99.0]), np.zeros(9, dtype=np.int64), 1).any()
-    assert not estimate.outliers(np.log([100.0, 100.0, 50.0]), np.zeros(3, dtype=np.int64), 1).any(), "too few to say"
+    assert not estimate.outliers(np.log([100.0] * 8 + [99.0]), np.zeros(9, dtype=np.int64), 1)[0].any()
+    assert not estimate.outliers(np.log([100.0, 100.0, 50.0]), np.zeros(3, dtype=np.int64), 1)[0].any(), (
+        "too few to say"
+    )

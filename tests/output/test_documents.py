@@ -67,7 +67,7 @@ def result_of(*records: Any, **how: Any) -> compare.Result:
 
 
 def test_screen_and_markdown_hold_the_same_cells() -> None:
-    result = published.lay(result_of(factory.run(A), factory.run(B)), ["H100 SXM"])
+    result = published.with_published(result_of(factory.run(A), factory.run(B)), ["H100 SXM"])
     grid = comparison_grid(result)
     screen, markdown = shown(*output.render(output.comparison(result))), text_of(output.comparison(result), "markdown")
     for cells in grid.rows:
@@ -75,8 +75,8 @@ def test_screen_and_markdown_hold_the_same_cells() -> None:
             assert text in screen
             assert escaped(text) in markdown
     table = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in table} == {len(grid.header) + 1}
-    assert len(table) == len(grid.rows) + 2
+    widths = [line.replace("\\|", "").count("|") for line in table]
+    assert widths[-len(grid.rows) - 2 :] == [len(grid.header) + 1] * (len(grid.rows) + 2)
 
 
 def test_nothing_is_eaten_by_markup_or_ends_a_cell() -> None:
@@ -87,7 +87,10 @@ def test_nothing_is_eaten_by_markup_or_ends_a_cell() -> None:
     assert f"relative to {odd}" in shown(*output.render(output.comparison(result)))
     markdown = text_of(output.comparison(result), "markdown")
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
-    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    differences, figures = output.comparison(result).grids
+    widths = [line.replace("\\|", "").count("|") for line in rows]
+    expected = [len(differences.header) + 1] * (len(differences.rows) + 2)
+    assert widths == expected + [len(figures.header) + 1] * (len(figures.rows) + 2)
     assert "<b>" not in markdown.replace("\\<b>", "")
 
 
@@ -169,7 +172,7 @@ def test_the_share_of_the_peak_is_told_with_its_source_and_the_clock_that_explai
 
 def test_notes_of_a_comparison_say_why_and_where() -> None:
     portable = [replace(record, implementation="torch-portable") for record in factory.run(B)]
-    result = published.lay(
+    result = published.with_published(
         result_of(factory.run(A), portable, [factory.invalid(factory.sha256d(B, 9, implementation="torch-portable"))]),
         ["L4"],
     )
@@ -181,7 +184,7 @@ def test_notes_of_a_comparison_say_why_and_where() -> None:
 
 
 def test_csv_and_json_hold_the_same_rows() -> None:
-    result = published.lay(result_of(factory.run(A), factory.run(B, metered=False)), ["L4"])
+    result = published.with_published(result_of(factory.run(A), factory.run(B, metered=False)), ["L4"])
     rows = list(csv.DictReader(text_of(output.comparison(result), "csv").splitlines()))
     items = json.loads(text_of(output.comparison(result), "json"))
     assert len(rows) == len(items)
@@ -242,3 +245,30 @@ def test_a_sweep_has_every_format() -> None:
     assert [item["limit_w"] for item in items] == [350.0, 500.0, 700.0]
     assert sum(item["best"] for item in items) == 1
     assert text_of(document, "csv").count("\n") == 4
+
+
+def test_what_differs_is_said_before_who_won() -> None:
+    here = [replace(record, driver="1000.1", ecc=None) for record in factory.run(B)]
+    differences, figures = output.comparison(result_of(factory.run(A), here)).grids
+    assert differences.title == f"settings that differ from {A.name}, or are unknown on one side"
+    assert (B.name, "driver", "1000.1", "999.99") in differences.rows
+    assert differences.rows[-1] == (B.name, "ECC", "unknown", "on"), "the unknown ones come last"
+    assert figures.header[-1] == "verdict"
+    same = [replace(record, run_id="r2") for record in factory.run(A, seed=2)]
+    assert len(output.comparison(result_of(factory.run(A), same, by="run")).grids) == 1
+
+
+def test_the_best_setting_of_a_sweep_is_named_and_outliers_are_listed() -> None:
+    sweep = [
+        replace(record, power_limit_w=350.0, power_mean_w=300.0, work_per_j=record.rate_per_s / 300)
+        for record in factory.run(A, 12, workloads=[factory.sha256d])
+    ]
+    sweep[3] = replace(sweep[3], rate_per_s=sweep[3].rate_per_s / 4)
+    document = output.comparison(
+        result_of(factory.run(B), factory.run(A, workloads=[factory.sha256d]), sweep, baseline=B.name)
+    )
+    assert f"{A.name}, best setting" in {cells[2] for cells in document.grids[-1].rows}
+    notes = "\n".join(document.notes)
+    assert "windows far from the others" in notes
+    assert "line 20 (sha256d scan: 25% of the median)" in notes
+    assert "within this run" in notes

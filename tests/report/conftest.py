@@ -19,4 +19,4 @@ def sample(tmp_path_factory):
 @pytest.fixture(scope="module")
 def html(sample):
     frame, result, sidecars = sample
-    return report.render(frame, published.lay(result, ["H100 SXM"]), sidecars, outlook=outlook(frame))
+    return report.render(frame, published.with_published(result, ["H100 SXM"]), sidecars, outlook=outlook(frame))

@@ -33,7 +33,7 @@ def page_file(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     paths = study(folder)
     frame = storage.read(paths)
-    result = published.lay(compare.compare(frame), ["H100 SXM"])
+    result = published.with_published(compare.compare(frame), ["H100 SXM"])
     sidecars = [storage.read_sidecar(storage.sidecar_path(path)) for path in paths]
     path = folder / "page.html"
     path.write_text(report.render(frame, result, sidecars, outlook=outlook(frame)), encoding="utf-8")

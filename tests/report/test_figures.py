@@ -19,7 +19,7 @@ from tests.support.report_sample import dense, sweep_rows
 
 def test_every_axis_has_a_title_with_its_unit(sample):
     frame, result, sidecars = sample
-    entries = collect(frame, published.lay(result, ["H100 SXM"]))
+    entries = collect(frame, published.with_published(result, ["H100 SXM"]))
     drawn = [
         pick.draw(entries),
         *(rates.draw(entries, unit, result.published) for unit in ("hash", "FLOP")),
@@ -122,7 +122,7 @@ def test_an_axis_holds_the_whiskers_and_says_where_it_does_not(tmp_path):
 
 def test_published_figures_are_grey_labelled_sourced_and_in_no_statistic(sample):
     frame, result, _ = sample
-    laid = published.lay(result, ["H100 SXM"])
+    laid = published.with_published(result, ["H100 SXM"])
     mine, theirs = (rates.draw(collect(frame, item), "FLOP", item.published) for item in (result, laid))
 
     def is_rate_of_gemm(view):
@@ -157,7 +157,7 @@ def test_published_roofs_are_grey_and_hold_no_point(sample):
     frame, result, _ = sample
     entries = collect(frame, result)
     plain = roofline.draw(entries)
-    laid = roofline.draw(entries, published.lay(result, ["H100 SXM"]).published)
+    laid = roofline.draw(entries, published.with_published(result, ["H100 SXM"]).published)
     grey = [trace for trace in laid.views[0].data if trace["series"] == PUBLISHED]
     assert [trace["mode"] for trace in grey] == ["lines"]
     assert grey[0]["name"] == "published: H100 SXM: roof, 989 TFLOP/s, 3350 GB/s"

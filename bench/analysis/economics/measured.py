@@ -58,8 +58,8 @@ def cards(frame: pd.DataFrame, ai: str | None = None) -> list[Card]:
         ai: words of the AI task to use, such as ``decode`` or ``llama3-8b bf16``; default: the transformer task that
             draws the most power, so that AI's power bill is not flattered.
 
-    A card measured in several settings (power limits …) is given by its most efficient mining setting and the AI task
-    as above; a card whose AI task or watts are missing says so in ``reasons``.
+    A card measured at several settings is given by its stock setting; ``reasons`` names the best one of a sweep, and
+    what a card lacks.
 
     Raises:
         BenchError: no rows, or no transformer task holds the words of ``ai``.
@@ -90,7 +90,7 @@ def _card(name: str, groups: Sequence[Mapping[str, Comparison]], words: Sequence
     mining_group = _first(mining_groups, "work_per_j")
     ai_group = _first(ai_groups, "power_mean_w")
     rows = valid[valid["device_name"].astype(object) == name]
-    reasons = []
+    reasons = _settings(mining_groups, mining_group)
     if mining_group is None:
         reasons.append("sha256d was not measured")
     if ai_group is None:
@@ -119,8 +119,34 @@ def _card(name: str, groups: Sequence[Mapping[str, Comparison]], words: Sequence
 
 
 def _first(groups: Sequence[Mapping[str, Comparison]], metric: str) -> Mapping[str, Comparison] | None:
-    """The group with the highest ``metric``, then the highest rate."""
-    return max(groups, key=lambda held: (_likely(held, metric), _likely(held, "rate_per_s")), default=None)
+    """The stock setting's group with the highest ``metric``, then the highest rate; another setting's if need be."""
+
+    def worth(held: Mapping[str, Comparison]) -> tuple[float, ...]:
+        rank = ("other", "best", "stock").index(held["rate_per_s"].role or "other")
+        return rank, _likely(held, metric), _likely(held, "rate_per_s")
+
+    return max(groups, key=worth, default=None)
+
+
+def _settings(groups: Sequence[Mapping[str, Comparison]], used: Mapping[str, Comparison] | None) -> list[str]:
+    """The best setting of a power sweep as a second, named figure; and a setting in use that is not the stock one."""
+    if used is None:
+        return []
+    said = []
+    if used["rate_per_s"].role != "stock":
+        said.append(f"sha256d was not measured at the stock setting; used: {_setting(used)}")
+    for held in groups:
+        per_joule = held.get("work_per_j")
+        if held is not used and per_joule is not None and per_joule.role == "best" and per_joule.value:
+            said.append(f"mining at its best setting, {_setting(held)}, takes {1e12 / per_joule.value:,.0f} J/TH")
+    return said
+
+
+def _setting(held: Mapping[str, Comparison]) -> str:
+    key = held["rate_per_s"].key
+    limit, clock = key["power_limit_w"], key["sm_clock_lock_mhz"]
+    parts = [f"{limit:g} W limit"] if limit is not None else []
+    return ", ".join([*parts, *([f"locked at {clock:g} MHz"] if clock is not None else [])]) or "unknown"
 
 
 def _likely(held: Mapping[str, Comparison], metric: str) -> float:
