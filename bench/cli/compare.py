@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from bench.cli import streams
 from bench.cli.options import FormatOption, Results
-from bench.model import EXIT_OK, EXIT_REGRESSION
+from bench.model import EXIT_OK
 from bench.model.options import Names
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def compare(
     metric: Names = (),
     published: Published = None,
     fail_if: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
+    allow_missing: bool = False,
     format: FormatOption = "table",  # noqa: A002 - the flag's name
 ) -> int:
     """Compare cards or runs: rates, watts, work per joule, with 95% intervals and verdicts.
@@ -43,7 +44,9 @@ def compare(
     published
         Also show published figures: 'measured' (of the cards at hand), card names, or 'all'.
     fail_if
-        Exit with 1 if this holds of a ratio, such as 'sha256d.work_per_j<0.95'. May be repeated.
+        Exit with 1 if this is so, beyond noise: 'sha256d.slower' or 'sha256d.work_per_j<0.95'. May be repeated.
+    allow_missing
+        Let --fail-if pass where a task of the baseline is missing, refused or invalid on the other side.
     format
         How the comparison appears on stdout.
     """
@@ -54,15 +57,17 @@ def compare(
     conditions = gate.conditions(list(fail_if)) if fail_if else []
     frame = storage.read(files, comparing.COLUMNS)
     result = comparing.compare(frame, baseline=baseline, by=by, metrics=metric or None)
-    judgements = [gate.judge(result, condition) for condition in conditions]
+    judgements = [gate.judge(result, condition, allow_missing=allow_missing) for condition in conditions]
     result = with_published(result, published)
     streams.show(output.comparison(result), format)
     for judgement in judgements:
-        for line in judgement.failed:
-            who = f"{line.key[result.subject]}, {line.task.label}, {line.metric}"
-            what = f"{line.ratio:.4g} of {result.baseline}'s ({line.verdict})"
+        for item in judgement.failed:
+            who = f"{item.key[result.subject]}, {item.task.label}, {item.metric}"
+            what = f"{item.ratio:.4g} of {result.baseline}'s ({item.verdict})"
             streams.say(f"failed: {who} is {what}, and --fail-if says {judgement.condition.text}")
-    return EXIT_REGRESSION if any(judgement.failed for judgement in judgements) else EXIT_OK
+        for missing in judgement.missing:
+            streams.say(f"failed: {missing}, and --fail-if {judgement.condition.text} needs it (or --allow-missing)")
+    return max((judgement.exit_code for judgement in judgements), default=EXIT_OK)
 
 
 def with_published(result: Result, published: Published) -> Result:
@@ -72,4 +77,4 @@ def with_published(result: Result, published: Published) -> Result:
     if published is None:
         return result
     named = () if published == "measured" else tuple(part.strip() for part in published.split(",") if part.strip())
-    return figures.lay(result, named)
+    return figures.with_published(result, named)

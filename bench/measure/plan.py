@@ -20,7 +20,6 @@ from bench.power.options import PowerOptions
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.transformer.options import TransformerOptions
 
-
 LONGEST_PLAN_BYTES = 1 << 15
 """A key of a few hundred kilobytes makes a TOML parser take gigabytes."""
 

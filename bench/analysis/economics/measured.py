@@ -62,7 +62,7 @@ def cards(frame: pd.DataFrame, ai: str | None = None) -> list[Card]:
     what a card lacks.
 
     Raises:
-        BenchError: no rows, or no transformer task holds the words of ``ai``.
+        BenchError: no rows, or no transformer task matches ``ai``.
     """
     result = compare(frame, metrics=("rate_per_s", "power_mean_w", "work_per_j", "tokens_per_s"))
     usable = [held for held in result.groups() if held["rate_per_s"].value is not None]
