@@ -1,4 +1,4 @@
-"""``bitwatt compare``: cards or runs against each other."""
+"""``bitwatt compare``: compare cards or runs."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def compare(
     published
         Also show published figures: 'measured' (of the cards at hand), card names, or 'all'.
     fail_if
-        Exit with 1 if this is so, beyond noise: 'sha256d.slower' or 'sha256d.work_per_j<0.95'. May be repeated.
+        Exit with code 1 if this is so, beyond noise: 'sha256d.slower' or 'sha256d.work_per_j<0.95'. May be repeated.
     allow_missing
         Let --fail-if pass where a task of the baseline is missing, refused or invalid on the other side.
     format
-        How the comparison appears on stdout.
+        Format of the comparison on stdout.
     """
     from bench import output, storage
     from bench.analysis import compare as comparing

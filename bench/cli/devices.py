@@ -8,14 +8,14 @@ from bench.cli import streams
 
 
 def devices(*, meter: str = "auto", format: Literal["table", "json"] = "table") -> None:  # noqa: A002 - the flag's name
-    """List what can be measured, and with which power sensor.
+    """List the devices that can be measured and their power sensors.
 
     Parameters
     ----------
     meter
         Power source to try on each device.
     format
-        How the list appears on stdout.
+        Format of the list on stdout.
     """
     from bench import output, power
     from bench.measure import devices

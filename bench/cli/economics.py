@@ -18,7 +18,7 @@ def economics(
     print_prices: bool = False,
     format: FormatOption = "table",  # noqa: A002 - the flag's name
 ) -> None:
-    """Money: each card as a miner and as an AI card, break-evens, and a site full of either.
+    """Convert results to money: each card mining and doing AI, break-evens, and a whole site of either.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def economics(
     prices
         Your prices (TOML); default: the dated example that comes with bitwatt.
     ai
-        Words of the AI task to bill, such as 'decode' or 'llama3-8b bf16'.
+        The AI task to sell, by some of its words, such as 'decode' or 'llama3-8b bf16'.
     site_mw
-        Megawatts at the site's meter.
+        Power of the site at its meter, in MW.
     print_prices
         Print the price file to start from.
     format
-        How the tables appear on stdout.
+        Format of the tables on stdout.
     """
     from bench import output, storage
     from bench.analysis import economics

@@ -23,7 +23,7 @@ def report(
     prices: Path | None = None,
     title: str = "What each watt does",
 ) -> None:
-    """Write one self-contained page: works offline and on a phone, loads nothing from any network.
+    """Write one self-contained page that works offline and on a phone.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def report(
     published
         Also show published figures: 'measured' (of the cards at hand), card names, or 'all'.
     png
-        Also write each plot as a picture into this folder.
+        Also write each plot as an image to this folder.
     prices
         Your prices (TOML) for the money section; default: the dated example.
     title

@@ -10,17 +10,17 @@ from bench.cli import streams
 from bench.cli.options import Results
 from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
 
-app = App(name="results", help="The collection under results/: check a file, list what is there.")
+app = App(name="results", help="Manage the collection in results/: check a file, or list what is there.")
 
 
 @app.command
 def check(files: Results, /) -> None:
-    """Say what keeps a CSV out of the collection, or the name it gets there.
+    """Say why a CSV cannot join the collection, or which name it gets there.
 
     Parameters
     ----------
     files
-        CSVs that are to join the collection.
+        CSVs to add to the collection.
     """
     from bench.audit import collection, verify
 
@@ -29,21 +29,21 @@ def check(files: Results, /) -> None:
         verdict = verify.verify([path])
         if verdict.findings:
             raise BenchError(
-                str(verdict.findings[0]), "a file must not be edited; measure again", exit_code=EXIT_INVALID
+                str(verdict.findings[0]), "do not edit result files; measure again", exit_code=EXIT_INVALID
             )
-        streams.put(f"{path}: {found.rows} rows may join as {collection.CARDS}/{found.name}")
+        streams.put(f"{path}: {found.rows} rows can be added as {collection.CARDS}/{found.name}")
         for note in found.notes:
             streams.say(f"note: {note}")
 
 
 @app.command
 def readme(folder: Path = Path("results"), /, *, check: bool = False) -> int:
-    """Write the collection's README anew from the CSVs there.
+    """Rewrite the table in the collection's README from the CSVs there.
 
     Parameters
     ----------
     folder
-        The collection.
+        Folder of the collection.
     check
         Only say whether it is up to date (exit code 1 if not).
     """

@@ -24,7 +24,7 @@ def run(
     format: options.FormatOption = "table",  # noqa: A002 - the flag's name
     quiet: options.Quiet = False,
 ) -> int:
-    """Measure: hash and multiply on each device under its power meter, one CSV row per window.
+    """Measure hashing and matrix work on each device with its power meter; one CSV row per window.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def run(
     again
         A result CSV whose run is repeated with the same options.
     format
-        How the rows appear on stdout.
+        Format of the rows on stdout.
     quiet
         Show no progress on stderr.
     """
@@ -63,7 +63,7 @@ def show_rows(records: Sequence[Record], layout: Format) -> None:
 
 
 def plan_defaults(tokens: Sequence[str]) -> list[Any]:
-    """The configuration that ``--plan FILE`` or ``--again CSV`` on the command line amounts to.
+    """Defaults for the command line, from ``--plan FILE`` or ``--again CSV`` where one is given.
 
     Raises:
         BenchError: the file cannot be read, or both are given.

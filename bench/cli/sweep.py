@@ -18,18 +18,18 @@ def sweep(
     format: options.FormatOption = "table",  # noqa: A002 - the flag's name
     quiet: options.Quiet = False,
 ) -> int:
-    """Measure at each power limit: where each workload does most per joule. Sets the card's limit; needs permission.
+    """Measure at several power limits and find the most efficient one. Changes the card's limit: needs permission.
 
-    The old limit is put back on every way out, a kill included.
+    The old limit is restored however the command ends, even if it is killed.
 
     Parameters
     ----------
     power_limits
         Limits: a range such as 50%..100% or 200W..400W:50W, or a list such as 200,300,400.
     dry_run
-        Print the commands it amounts to; change nothing.
+        Print the commands that set the limits; change nothing.
     format
-        How the result appears on stdout.
+        Format of the result on stdout.
     quiet
         Show no progress on stderr.
     """

@@ -1,4 +1,4 @@
-"""``bitwatt verify`` and ``bitwatt recompute``: judge results on disk again."""
+"""``bitwatt verify`` and ``bitwatt recompute``: check results on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.model import EXIT_INVALID, EXIT_OK
 
 
 def verify(files: Results, /) -> int:
-    """Hash every found share again and check each row against its sidecar; exit code 3 if something is wrong.
+    """Hash every share found again and compare each row with its sidecar; exit code 3 if anything is wrong.
 
     Parameters
     ----------
@@ -30,19 +30,20 @@ def verify(files: Results, /) -> int:
 
 
 def recompute(files: Results, /, *, format: Literal["table", "csv"] = "table") -> int:  # noqa: A002 - the flag's name
-    """Compute every energy figure again from the sidecar alone; exit code 3 if its CSV says otherwise.
+    """Recompute every energy figure from the sidecar alone; exit code 3 if the CSV differs.
 
     Parameters
     ----------
     files
-        Sidecars (*.samples.jsonl), or the CSVs they belong to.
+        Result CSVs, their sidecars (*.samples.jsonl), or folders of CSVs.
     format
         csv prints the recomputed figures.
     """
+    from bench import storage
     from bench.audit import recompute
 
     differ = 0
-    for path in files:
+    for path in storage.expand(files):
         found = recompute.recompute(path)
         if format == "csv":
             streams.put(recompute.to_csv(found.rows))

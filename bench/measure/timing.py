@@ -47,11 +47,11 @@ class TimingOptions:
     """
 
     window_s: float | None = None
-    """Length of a window in seconds."""
+    """Length of a window in seconds; default: 30, or 5 where no power is read."""
     repeats: int | None = None
-    """Windows per variant."""
+    """Windows per variant; default: 3 to 8, until rate and work per joule are precise enough."""
     warmup_s: float | None = None
-    """Longest warm-up in seconds."""
+    """Longest warm-up in seconds; default: 60, or 3 where no power is read."""
     quick: bool = False
     """One window of 5 s per variant; the rows are labelled quick."""
     smoke: bool = False

@@ -78,7 +78,7 @@ def test_a_sweep_measures_at_each_limit_and_puts_the_old_one_back(library, card,
     assert [float(row["power_limit_w"]) for row in rows(out)] == [300.0, 250.0, 200.0]
     assert "most per joule" in stdout
     assert limits(state)[-1] == "300.000"
-    again = start(library, script, "recompute", *out.glob("*.csv"))
+    again = start(library, script, "recompute", out)
     told, stderr = again.communicate(timeout=60)
     assert again.returncode == 0, told
     assert "3 windows, 0 differences" in stderr

@@ -30,7 +30,7 @@ class TransformerOptions:
     shape_file: Path | None = None
     """A TOML file with a model shape of your own."""
     phase: Names = ()
-    """Phases: gemm, prefill, decode, train, mamf (searches the fastest product)."""
+    """Phases: gemm, prefill, decode, train, mamf (searches for the fastest product)."""
     dtype: Names = ()
     """Numeric types: fp32, tf32, fp16, bf16, fp8, int8."""
     batch: Numbers = ()
