@@ -33,6 +33,8 @@ class Card:
     memory_gb_per_s: float | None = None
     boost_mhz: float | None = None
     """The clock at which ``tflops`` holds."""
+    boost_mhz_of: Mapping[str, float] = field(default_factory=dict)
+    """Types whose peak holds at another clock."""
     source: str = ""
 
     @property

@@ -62,7 +62,7 @@ def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
     card = cards.find(device.name)
     stated = card.tflops.get(dtype) if card else None
     memory = card.memory_gb_per_s if card else None
-    boost = card.boost_mhz if card else None
+    boost = card.boost_mhz_of.get(dtype, card.boost_mhz) if card else None
     sources = []
     if card and (stated is not None or memory is not None):
         sources.append(f"stated: {card.source}" + (f", at {boost} MHz boost" if boost else ""))
@@ -75,7 +75,7 @@ def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
             sources.append(derived.source or "")
         if bandwidth is None and derived.bytes_per_s is not None:
             bandwidth = derived.bytes_per_s
-            sources.append("memory derived: clock × 2 × bus width")
+            sources.append("memory derived, an upper bound: clock × 2 × bus width")
     if flops is None and bandwidth is None:
         return Peak()
     return Peak(flops, bandwidth, "; ".join(sources), boost)
@@ -93,11 +93,13 @@ def _derive(device: Device, dtype: str, properties: Any) -> Peak:
     rate = FLOP_PER_SM_CLOCK.get(arch, {}).get(dtype)
     if rate and "geforce" in device.name.lower() and dtype in HALF_ON_GEFORCE.get(arch, set()):
         rate //= 2
+    if arch == "sm_75" and "gtx 16" in device.name.lower() and dtype != "fp32":
+        rate = None  # Turing without tensor cores
     clock_khz = getattr(properties, "clock_rate", 0) or 0
     cores = device.cores or getattr(properties, "multi_processor_count", 0) or 0
     flops = float(clock_khz) * 1e3 * cores * rate if rate and clock_khz and cores else None
     memory_khz = getattr(properties, "memory_clock_rate", 0) or 0
     bus_bits = getattr(properties, "memory_bus_width", 0) or 0
     bandwidth = float(memory_khz) * 1e3 * 2 * bus_bits / 8 if memory_khz and bus_bits else None
-    source = f"derived: {cores} SM × {clock_khz / 1e3:.0f} MHz × {rate} FLOP" if flops else None
+    source = f"derived, an upper bound: {cores} SM × {clock_khz / 1e3:.0f} MHz × {rate} FLOP" if flops else None
     return Peak(flops, bandwidth, source, clock_khz / 1e3 if flops else None)

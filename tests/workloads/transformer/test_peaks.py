@@ -29,6 +29,13 @@ def card(name: str, arch: str | None = None, kind: str = "cuda", cores: int | No
         ("NVIDIA A100-SXM4-80GB", "tf32", 156, 2039),
         ("NVIDIA A100-SXM4-40GB", "bf16", 312, 1555),
         ("NVIDIA A100 80GB PCIe", "bf16", 312, 1935),
+        ("NVIDIA B200", "tf32", 1100, 7700),
+        ("NVIDIA GB200", "bf16", 2500, 8000),
+        ("NVIDIA GH200 144G HBM3e", "bf16", 989, 4800),
+        ("NVIDIA H200 NVL", "bf16", 836, 4800),
+        ("AMD Instinct MI355X", "fp8", 5000, 8000),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "bf16", 503.8, 1792),
+        ("MTT S4000", "int8", 200, 768),
         ("NVIDIA L4", "bf16", 121, 300),
         ("NVIDIA L40", "bf16", 181.05, 864),
         ("NVIDIA L40S", "bf16", 362.05, 864),
@@ -46,7 +53,7 @@ def test_a_known_card_has_its_stated_peak(name: str, dtype: str, tflops: float, 
 
 
 @pytest.mark.parametrize(
-    "name", ["NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GeForce RTX 4090 D", "NVIDIA H200 NVL", "Some Card"]
+    "name", ["NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA GeForce RTX 4090 D", "NVIDIA H20 NVL", "Some Card"]
 )
 def test_a_like_name_is_not_the_card(name: str) -> None:
     assert peaks.lookup(card(name), "bf16", NOTHING) == peaks.Peak()
@@ -124,3 +131,22 @@ def test_the_data_file_agrees_with_published_figures() -> None:
                 assert peak.flops_per_s == pytest.approx(float(row["value"]) * 1e12, rel=0.01), row
                 compared += 1
     assert compared >= 10
+
+
+def test_a_type_may_hold_at_another_clock() -> None:
+    hopper = card("NVIDIA H100 80GB HBM3")
+    assert peaks.lookup(hopper, "fp32", NOTHING).boost_mhz == 1980
+    assert peaks.lookup(hopper, "bf16", NOTHING).boost_mhz == 1830
+    assert "at 1980 MHz boost" in str(peaks.lookup(hopper, "fp32", NOTHING).source)
+
+
+def test_a_derived_peak_is_an_upper_bound_and_claims_no_tensor_cores_that_are_not_there() -> None:
+    properties = SimpleNamespace(clock_rate=1_700_000, memory_clock_rate=6_000_000, memory_bus_width=192)
+    turing = card("NVIDIA GeForce GTX 1660 Ti", "sm_75", cores=24)
+    assert peaks.lookup(turing, "fp16", properties).flops_per_s is None
+    assert peaks.lookup(turing, "int8", properties).flops_per_s is None
+    assert "an upper bound" in str(peaks.lookup(turing, "fp32", properties).source)
+    assert peaks.lookup(card("NVIDIA GeForce RTX 2060", "sm_75", cores=30), "fp16", properties).flops_per_s
+    # firmware halves the L20's tensor rates, below what its clocks would give
+    capped = peaks.lookup(card("NVIDIA L20", "sm_89", cores=92), "fp8", properties)
+    assert capped.flops_per_s == pytest.approx(239e12)
