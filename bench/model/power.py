@@ -44,6 +44,8 @@ class Sensor:
     """Interval at which the sampler polls."""
     assumed_w: float | None = None
     """Constant power supplied by the user (``--assume-watts``), with the source ``assumed``."""
+    ceiling_w: float | None = None
+    """Readings above this, twice the highest limit that the card accepts, are failed reads."""
     calibration_gain: float = 1.0
     calibration_offset_w: float = 0.0
     """From the user's own wattmeter: reading = gain × true watts + offset. Samples stay raw; energy is corrected."""
@@ -85,6 +87,9 @@ class Sample:
     error: str | None = None
     throttle_ns: tuple[tuple[str, int], ...] = ()
     """Cumulative nanoseconds per clocks-event reason since the driver was loaded, where the driver counts them."""
+
+    power_limit_w: float | None = None
+    """The power limit that is set, where it is read together with the conditions."""
 
     @classmethod
     def failed(cls, t_ns: int, error: str, *, power_w: float | None = None, counter_j: float | None = None) -> Self:

@@ -32,7 +32,7 @@ PAIRS = 60
 @pytest.fixture
 def meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SampledMeter]:
     monkeypatch.setenv("LD_LIBRARY_PATH", str(build(tmp_path)))
-    card = Card(str(DEVICE.uuid), Curve(((0.0, 300.0),)), {"name": "NVIDIA H100 80GB HBM3", "look": 0.025})
+    card = Card(str(DEVICE.uuid), Curve(((0.0, 300.0),)), {"name": "NVIDIA H100 80GB HBM3", "aperture": 0.025})
     monkeypatch.setenv("FAKE_NVML_SCRIPT", str(write_script(tmp_path / "script", time.monotonic_ns(), card)))
     opened = open_meter("auto", DEVICE)
     assert isinstance(opened, SampledMeter)

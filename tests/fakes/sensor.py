@@ -20,79 +20,89 @@ class FakeSensor:
     curve: Curve
     period: float = 0.1
     phase: float = 0.0
-    look: float = 0.025
+    aperture: float = 0.025
     averaging: float | None = None
     gain: float = 1.0
     offset: float = 0.0
     sensor_noise: float = 0.0
-    quantum: float = 0.001
+    resolution: float = 0.001
     counter: bool = True
     power: bool = True
     counter_period: float = 0.1
     counter_phase: float = 0.0
-    counter_quantum: float = 0.001
+    counter_resolution: float = 0.001
     counter_base: float = 1000.0
-    counter_looks: bool = False
+    counter_part_time: bool = False
+    """Whether the counter sums the published readings instead of the true power."""
+    delay: float = 0.0
+    counter_delay: float = 0.0
+    """Seconds by which readings and counter are published late."""
+    stuck: tuple[tuple[float, float, float], ...] = ()
+    """``(from, to, watts)``: times at which the power reading is this value, whatever the load."""
     frozen_at: float = math.inf
     reset_at: float = math.inf
     lost_at: float = math.inf
     fails: tuple[tuple[float, float], ...] = ()
     throttled: tuple[tuple[float, float, str], ...] = ()
     seed: int = 1
-    _looks: dict[int, float] = field(default_factory=dict)
+    _published: dict[int, float] = field(default_factory=dict)
     _sums: list[float] = field(default_factory=lambda: [0.0])
 
-    def look_w(self, k: int) -> float:
+    def published_w(self, k: int) -> float:
         """What is published at update ``k``."""
-        if k not in self._looks:
+        if k not in self._published:
             t = self.phase + k * self.period
-            watts = self.curve.energy_j(t - self.look, t) / self.look * self.gain + self.offset
+            watts = self.curve.energy_j(t - self.aperture, t) / self.aperture * self.gain + self.offset
             watts += self.sensor_noise * ROOT_12 * uniform(self.seed + 1, k)
-            if self.quantum > 0:
-                watts = math.floor(watts / self.quantum + 0.5) * self.quantum
-            self._looks[k] = watts
-        return self._looks[k]
+            if self.resolution > 0:
+                watts = math.floor(watts / self.resolution + 0.5) * self.resolution
+            self._published[k] = watts
+        return self._published[k]
 
-    def _looks_sum(self, k: int) -> float:
-        """Sum of the looks 0 … ``k``; whole sums are kept."""
+    def _published_sum(self, k: int) -> float:
+        """Sum of the readings published at updates 0 … ``k``; whole sums are kept."""
         while len(self._sums) <= k + 1:
-            self._sums.append(self._sums[-1] + self.look_w(len(self._sums) - 1))
+            self._sums.append(self._sums[-1] + self.published_w(len(self._sums) - 1))
         return self._sums[max(0, k + 1)]
 
     def power_w(self, t: float) -> float:
+        for low, high, watts in self.stuck:
+            if low <= t < high:
+                return watts
+        t -= self.delay
         k = math.floor((t - self.phase) / self.period)
         if self.averaging is None:
-            return self.look_w(k)
-        looks = max(1, int(self.averaging / self.period + 0.5))
-        return math.fsum(self.look_w(k - i) for i in range(looks)) / looks
+            return self.published_w(k)
+        count = max(1, int(self.averaging / self.period + 0.5))
+        return math.fsum(self.published_w(k - i) for i in range(count)) / count
 
     def counter_j(self, t: float) -> float:
         base, start = self.counter_base, 0.0
-        t = min(t, self.frozen_at)
+        t = min(t - self.counter_delay, self.frozen_at)
         if t >= self.reset_at:
             base, start = 0.0, self.reset_at
         tick = self.counter_phase + math.floor((t - self.counter_phase) / self.counter_period) * self.counter_period
-        if self.counter_looks:
+        if self.counter_part_time:
             first = math.floor((start - self.phase) / self.period)
             last = math.floor((tick - self.phase) / self.period)
-            joules = (self._looks_sum(last) - self._looks_sum(first)) * self.period
+            joules = (self._published_sum(last) - self._published_sum(first)) * self.period
         else:
             joules = 0.0
             if tick > start:
                 joules = self.curve.energy_j(start, tick) * self.gain + self.offset * (tick - start)
         joules += base
-        if self.counter_quantum > 0:
-            joules = math.floor(joules / self.counter_quantum) * self.counter_quantum
+        if self.counter_resolution > 0:
+            joules = math.floor(joules / self.counter_resolution) * self.counter_resolution
         return max(0.0, joules)
 
     def known_j(self, start: float, end: float) -> float:
-        """Joules that this sensor could at best report of [start, end]: each update's look stands for the period
-        that ends with it; the parts of periods at the edges count by their share."""
+        """Joules that this sensor could at best report of [start, end]: each update's reading stands for the
+        period that ends with it; the parts of periods at the edges count by their share."""
         k = math.floor((start - self.phase) / self.period) + 1
         joules = 0.0
         while self.phase + (k - 1) * self.period < end:
             high = self.phase + k * self.period
-            joules += self.look_w(k) * (min(high, end) - max(high - self.period, start))
+            joules += self.published_w(k) * (min(high, end) - max(high - self.period, start))
             k += 1
         return joules
 
@@ -129,14 +139,16 @@ class FakeSensor:
 
     def sensor(self, poll_s: float = 0.05, **facts: object) -> Sensor:
         """What a probe would say of this sensor."""
+        # a counter that sums readings changes no more often than they do
+        visible_s = max(self.counter_period, self.period if self.counter_part_time else 0.0)
         known: dict[str, object] = {
             "counter": self.counter,
-            "counter_period_s": self.counter_period if self.counter else None,
-            "counter_resolution_j": self.counter_quantum if self.counter else None,
+            "counter_period_s": visible_s if self.counter else None,
+            "counter_resolution_j": self.counter_resolution if self.counter else None,
             "power_field": None if not self.power else ("instant" if self.averaging is None else "average"),
             "power_period_s": self.period if self.power else None,
             "averaging_s": self.averaging,
-            "duty": self.look / self.period,
+            "duty": self.aperture / self.period,
             "poll_s": poll_s,
         }
         return Sensor(source="nvml", scope="gpu", **{**known, **facts})  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from dataclasses import replace
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from bench.power.energy import LAST_DIGIT_STEPS_W, measure
+from bench.power.energy import measure
+from bench.power.spread import LAST_DIGIT_STEPS_W
 from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
 from tests.support.draws import Draw, curves, draws, naive_power_j
@@ -60,7 +61,7 @@ def test_uncertainty_is_no_excuse() -> None:
     @settings(SETTINGS, max_examples=60)
     @given(curves(40.0), st.integers(1, 2**31))
     def every(curve: Curve, seed: int) -> None:
-        fake = FakeSensor(curve, look=0.025, seed=seed)
+        fake = FakeSensor(curve, aperture=0.025, seed=seed)
         energy = Draw(fake, 5.0, 35.0, 0.05, seed=seed).energy()
         assert energy.joules is not None
         assert energy.uncertainty_j is not None
@@ -103,16 +104,20 @@ def test_every_fault_comes_out_as_a_reason_and_never_as_a_number(draw: Draw, fau
     fake, start, end = draw.fake, draw.start, draw.end
     at = start + share * (end - start)
     if fault in ("frozen", "reset"):
-        fake = replace(fake, counter=True, counter_quantum=0.001)
-        end = max(end, at + 1.5)  # a counter that stops in the last second is not told from a slow one
+        fake = replace(fake, counter=True, counter_resolution=0.001)
+        end = max(end, at + 1.5)  # a counter that stops in the last second cannot be distinguished from a slow one
+    if fault == "frozen":
+        fake = replace(fake, power=False)  # with live watts these are integrated instead
+    if fault in ("dropouts", "gap"):
+        fake, end = replace(fake, counter=False, power=True), max(end, at + 0.85)  # a counter spans them
     fake = replace(
         fake,
-        _looks={},
+        _published={},
         _sums=[0.0],
         frozen_at=at if fault == "frozen" else math.inf,
         reset_at=at if fault == "reset" else math.inf,
         lost_at=at if fault == "lost" else math.inf,
-        fails=((at, at + 0.3),) if fault == "dropouts" else (),
+        fails=((at, at + 0.65),) if fault == "dropouts" else (),
         throttled=((at, at + 0.05, "sw_thermal"),) if fault == "throttled" else (),
     )
     faulty = replace(draw, fake=fake, start=start, end=end)
@@ -129,7 +134,9 @@ def test_every_fault_comes_out_as_a_reason_and_never_as_a_number(draw: Draw, fau
 @settings(SETTINGS, max_examples=100)
 @given(st.sampled_from(LAST_DIGIT_STEPS_W), st.floats(60, 600))
 def test_a_coarse_reading_adds_half_its_last_digit(step_w: float, watts: float) -> None:
-    fake = FakeSensor(Curve(((0.0, watts),)), counter=False, quantum=step_w)
+    fake = FakeSensor(
+        Curve(((0.0, watts),)), counter=False, resolution=step_w, sensor_noise=0.05 if step_w < 0.1 else 0.0
+    )
     energy = Draw(fake, 5.0, 10.0, 0.05).energy()
     assert energy.joules is not None
     assert energy.uncertainty_j is not None

@@ -27,7 +27,7 @@ UUID = "GPU-11111111-0000-0000-0000-000000000001"
 OTHER = "GPU-22222222-0000-0000-0000-000000000002"
 CPU = Device("cpu", 0, "a CPU")
 CUDA = Device("cuda", 0, "a card", uuid=UUID)
-PART_TIME = {"name": "NVIDIA H100 80GB HBM3", "look": 0.025}
+PART_TIME = {"name": "NVIDIA H100 80GB HBM3", "aperture": 0.025}
 
 Fake = Callable[..., int]
 
@@ -83,13 +83,13 @@ TWIN = Curve(((0.0, 200.0), (2.0, 400.0)), noise_w=30.0, square_period=0.3, squa
 TWIN_KEYS: dict[str, Any] = {
     "period": 0.08,
     "phase": 0.013,
-    "look": 0.02,
+    "aperture": 0.02,
     "gain": 1.03,
     "offset": -7.0,
     "counter_period": 0.05,
     "counter_phase": 0.007,
     "sensor_noise": 3.0,
-    "quantum": 0.5,
+    "resolution": 0.5,
     "averaging": 0.4,
 }
 

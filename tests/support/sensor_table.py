@@ -57,16 +57,18 @@ CALIBRATED = {
 }
 
 MODELS = (
-    Model("instant, looks 25 of 100 ms; true counter", sensor(look=0.025), {}),
-    Model("the same; counter sums the looks", sensor(look=0.025, counter_looks=True), {}),
-    Model("the same; no counter", sensor(look=0.025, counter=False), {}),
-    Model("1 s average; true counter, 20 ms", sensor(look=0.1, averaging=1.0, counter_period=0.02), {}),
-    Model("1 s average; no counter", sensor(look=0.1, averaging=1.0, counter=False), {}),
-    Model("looks 10 of 20 ms; no counter", sensor(period=0.02, look=0.01, counter=False), {}),
-    Model("whole watts, 3 W noise; no counter", sensor(look=0.1, quantum=1.0, sensor_noise=3.0, counter=False), {}),
-    Model("counter only, 1 ms (RAPL)", sensor(power=False, counter_period=0.001, look=0.1), {}),
-    Model("gain 1.044, offset −22.6 W", sensor(look=0.1, gain=1.044, offset=-22.6), GAIN),
-    Model("the same, calibrated", sensor(look=0.1, gain=1.044, offset=-22.6), CALIBRATED),
+    Model("instant, samples 25 of 100 ms; true counter", sensor(aperture=0.025), {}),
+    Model("the same; counter sums the readings", sensor(aperture=0.025, counter_part_time=True), {}),
+    Model("the same; no counter", sensor(aperture=0.025, counter=False), {}),
+    Model("1 s average; true counter, 20 ms", sensor(aperture=0.1, averaging=1.0, counter_period=0.02), {}),
+    Model("1 s average; no counter", sensor(aperture=0.1, averaging=1.0, counter=False), {}),
+    Model("samples 10 of 20 ms; no counter", sensor(period=0.02, aperture=0.01, counter=False), {}),
+    Model(
+        "whole watts, 3 W noise; no counter", sensor(aperture=0.1, resolution=1.0, sensor_noise=3.0, counter=False), {}
+    ),
+    Model("counter only, 1 ms (RAPL)", sensor(power=False, counter_period=0.001, aperture=0.1), {}),
+    Model("gain 1.044, offset −22.6 W", sensor(aperture=0.1, gain=1.044, offset=-22.6), GAIN),
+    Model("the same, calibrated", sensor(aperture=0.1, gain=1.044, offset=-22.6), CALIBRATED),
 )
 
 

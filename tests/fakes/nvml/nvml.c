@@ -41,9 +41,9 @@ typedef struct {
   double square_period, square_duty, square_high, square_phase;
   double noise_w, noise_cell;
   uint64_t noise_seed;
-  double period, phase, look, averaging, gain, offset, sensor_noise, quantum;
-  double counter_period, counter_phase, counter_quantum, counter_base;
-  int counter_looks;
+  double period, phase, aperture, averaging, gain, offset, sensor_noise, resolution;
+  double counter_period, counter_phase, counter_resolution, counter_base;
+  int counter_part_time;
   double frozen_at, reset_at, lost_at, fail_rate;
   int fails;
   span_t fail[MAX_SPANS];
@@ -116,26 +116,26 @@ static double energy_j(const gpu_t *g, double from, double to) {
   return points_j(g, to) - points_j(g, from) + square_j(g, to) - square_j(g, from) + noise_j(g, from, to);
 }
 
-/* What the sensor publishes at update k: the mean over its look, through its gain, offset, noise and quantum. */
-static double look_w(const gpu_t *g, int64_t k) {
+/* What the sensor publishes at update k: the mean over its aperture, through its gain, offset, noise and resolution. */
+static double published_w(const gpu_t *g, int64_t k) {
   double t = g->phase + (double)k * g->period;
-  double watts = energy_j(g, t - g->look, t) / g->look * g->gain + g->offset;
+  double watts = energy_j(g, t - g->aperture, t) / g->aperture * g->gain + g->offset;
   watts += g->sensor_noise * 3.4641016151377544 * uniform(g->noise_seed + 1, k);
-  if (g->quantum > 0) watts = floor(watts / g->quantum + 0.5) * g->quantum;
+  if (g->resolution > 0) watts = floor(watts / g->resolution + 0.5) * g->resolution;
   return watts;
 }
 
 static int64_t update_at(double t, double phase, double period) { return (int64_t)floor((t - phase) / period); }
 
-static double instant_w(const gpu_t *g, double t) { return look_w(g, update_at(t, g->phase, g->period)); }
+static double instant_w(const gpu_t *g, double t) { return published_w(g, update_at(t, g->phase, g->period)); }
 
 static double average_w(const gpu_t *g, double t) {
   int64_t k = update_at(t, g->phase, g->period);
-  int looks = (int)(g->averaging / g->period + 0.5);
+  int count = (int)(g->averaging / g->period + 0.5);
   double sum = 0;
-  if (looks < 1) looks = 1;
-  for (int i = 0; i < looks; i++) sum += look_w(g, k - i);
-  return sum / looks;
+  if (count < 1) count = 1;
+  for (int i = 0; i < count; i++) sum += published_w(g, k - i);
+  return sum / count;
 }
 
 /* When the card's faults begin to count: 0, or what its arm file says, or never while that is not there. */
@@ -158,14 +158,14 @@ static double counter_at(const gpu_t *g, double t) {
   }
   int64_t k = update_at(t, g->counter_phase, g->counter_period);
   double tick = g->counter_phase + (double)k * g->counter_period, joules = 0;
-  if (g->counter_looks) {
+  if (g->counter_part_time) {
     int64_t first = update_at(from, g->phase, g->period), last = update_at(tick, g->phase, g->period);
-    for (int64_t i = first + 1; i <= last; i++) joules += look_w(g, i) * g->period;
+    for (int64_t i = first + 1; i <= last; i++) joules += published_w(g, i) * g->period;
   } else if (tick > from) {
     joules = energy_j(g, from, tick) * g->gain + g->offset * (tick - from);
   }
   joules += base;
-  if (g->counter_quantum > 0) joules = floor(joules / g->counter_quantum) * g->counter_quantum;
+  if (g->counter_resolution > 0) joules = floor(joules / g->counter_resolution) * g->counter_resolution;
   return joules < 0 ? 0 : joules;
 }
 
@@ -207,12 +207,12 @@ static void parse(FILE *file) {
       memset(g, 0, sizeof *g);
       snprintf(g->uuid, sizeof g->uuid, "%s", rest);
       snprintf(g->name, sizeof g->name, "NVIDIA Fake");
-      g->period = g->look = g->counter_period = 0.1;
+      g->period = g->aperture = g->counter_period = 0.1;
       g->averaging = 1.0;
       g->gain = 1.0;
       g->noise_cell = 0.01;
       g->counter_base = 1000;
-      g->counter_quantum = 0.001;
+      g->counter_resolution = 0.001;
       g->frozen_at = g->reset_at = g->lost_at = INFINITY;
       g->temperature = 40;
       g->sm_mhz = 1500;
@@ -247,17 +247,17 @@ static void parse(FILE *file) {
     NUMBER(noise_cell);
     NUMBER(period);
     NUMBER(phase);
-    NUMBER(look);
+    NUMBER(aperture);
     NUMBER(averaging);
     NUMBER(gain);
     NUMBER(offset);
     NUMBER(sensor_noise);
-    NUMBER(quantum);
+    NUMBER(resolution);
     NUMBER(counter_period);
     NUMBER(counter_phase);
-    NUMBER(counter_quantum);
+    NUMBER(counter_resolution);
     NUMBER(counter_base);
-    NUMBER(counter_looks);
+    NUMBER(counter_part_time);
     NUMBER(frozen_at);
     NUMBER(reset_at);
     NUMBER(lost_at);

@@ -1,0 +1,229 @@
+"""Coverage of the reported ±, in simulated time: sensor class × load × window. Prints the table of docs/method.md.
+
+    python -m tests.support.energy_coverage            # print it (some minutes)
+    python -m tests.support.energy_coverage --write    # put it into docs/method.md
+
+Every figure follows from seeds. The load runs from before the window (warm-up, then a pause of up to 0.15 s as the
+runner makes it) until the window's end, and is idle afterwards: the harness's own pattern.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+
+from bench.power.energy import measure
+from bench.power.sampler import POLL_S
+from tests.fakes.nvml.truth import Curve
+from tests.fakes.sensor import FakeSensor
+from tests.support.draws import Draw, naive_counter_j, naive_power_j
+from tests.support.paths import ROOT
+
+DRAWS = 60
+WINDOWS_S = (1.0, 5.0, 10.0, 30.0)
+IDLE_W = 70.0
+BEFORE_S = 4.0
+DOCUMENT = ROOT / "docs" / "method.md"
+BEGIN, END = "<!-- coverage table -->", "<!-- end of coverage table -->"
+
+
+@dataclass(frozen=True)
+class JobCurve:
+    """True power of a job: an envelope, and a texture of zero or more watts that exists only while the job runs."""
+
+    envelope: Curve
+    texture: Curve
+    runs: tuple[tuple[float, float], ...]
+
+    def energy_j(self, start: float, end: float) -> float:
+        """True joules of [start, end]."""
+        spans = [(max(start, low), min(end, high)) for low, high in self.runs]
+        texture_j = math.fsum(self.texture.energy_j(low, high) for low, high in spans if high > low)
+        return self.envelope.energy_j(start, end) + texture_j
+
+
+@dataclass(frozen=True)
+class SensorClass:
+    """One kind of sensor: the fake's settings, and facts that the probe would know besides."""
+
+    name: str
+    settings: dict[str, object]
+    facts: dict[str, object]
+
+
+SENSORS = (
+    SensorClass("instant 25 of 100 ms, true counter", {"aperture": 0.025}, {}),
+    SensorClass("instant 25 of 100 ms, counter of readings", {"aperture": 0.025, "counter_part_time": True}, {}),
+    SensorClass("instant 25 of 100 ms, no counter", {"aperture": 0.025, "counter": False}, {}),
+    SensorClass("instant 100 of 100 ms, counter 20 ms", {"aperture": 0.1, "counter_period": 0.02}, {}),
+    SensorClass("instant 100 of 100 ms, no counter", {"aperture": 0.1, "counter": False}, {}),
+    SensorClass("1 s average, counter 100 ms", {"aperture": 0.1, "averaging": 1.0}, {}),
+    SensorClass("1 s average, no counter", {"aperture": 0.1, "averaging": 1.0, "counter": False}, {}),
+    SensorClass("10 of 20 ms, no counter", {"period": 0.02, "aperture": 0.01, "counter": False}, {}),
+    SensorClass(
+        "whole watts, 3 W noise, no counter",
+        {"aperture": 0.1, "resolution": 1.0, "sensor_noise": 3.0, "counter": False},
+        {},
+    ),
+    SensorClass("counter only, 1 ms", {"power": False, "counter_period": 0.001, "aperture": 0.1}, {}),
+    SensorClass("counter only, 100 ms", {"power": False, "counter_period": 0.1, "aperture": 0.1}, {}),
+)
+
+
+def steady(curve: Curve, watts: float, chance: random.Random) -> Curve:
+    return replace(curve, noise_w=0.01 * watts, noise_cell=0.02, noise_seed=chance.randrange(1 << 30))
+
+
+def noisy(curve: Curve, watts: float, chance: random.Random) -> Curve:
+    return replace(curve, noise_w=0.12 * watts, noise_cell=0.005, noise_seed=chance.randrange(1 << 30))
+
+
+def restless(curve: Curve, watts: float, chance: random.Random) -> Curve:
+    """Slow wandering: power that changes every 0.4 s."""
+    return replace(curve, noise_w=0.06 * watts, noise_cell=0.4, noise_seed=chance.randrange(1 << 30))
+
+
+def square(low_s: float, high_s: float) -> Callable[[Curve, float, random.Random], Curve]:
+    def make(curve: Curve, watts: float, chance: random.Random) -> Curve:
+        period = math.exp(chance.uniform(math.log(low_s), math.log(high_s)))
+        share = chance.uniform(0.3, 0.7)
+        return replace(
+            curve, square_period=period, square_duty=share, square_high=-0.3 * watts, square_phase=chance.uniform(0, 9)
+        )
+
+    return make
+
+
+def beat(curve: Curve, watts: float, chance: random.Random) -> Curve:
+    """A square load 0.5 to 6% off the 10 Hz of many sensors."""
+    period = 0.1 * (1 + chance.choice((-1, 1)) * chance.uniform(0.005, 0.06))
+    return replace(
+        curve, square_period=period, square_duty=chance.uniform(0.3, 0.7), square_high=-0.3 * watts,
+        square_phase=chance.uniform(0, 9), noise_w=0.01 * watts, noise_cell=0.02, noise_seed=chance.randrange(1 << 30),
+    )  # fmt: skip
+
+
+LOADS: dict[str, Callable[[Curve, float, random.Random], Curve]] = {
+    "steady": steady,
+    "noisy": noisy,
+    "wandering": restless,
+    "pulses 5–40 ms": square(0.005, 0.04),
+    "pulses 0.15–2 s": square(0.15, 2.0),
+    "one step": steady,
+    "drift 3%": steady,
+    "beat near 10 Hz": beat,
+}
+
+
+def draw(sensor: SensorClass, load: str, window_s: float, seed: int) -> Draw:
+    chance = random.Random(f"{sensor.name} {load} {window_s} {seed}")
+    start = BEFORE_S + chance.random()
+    end = start + window_s * chance.uniform(1.0, 1.08)
+    pause = chance.choice((0.0, 0.02, 0.15))
+    watts = chance.uniform(150, 600)
+    paused_w = IDLE_W if pause > 0.1 else 0.5 * watts
+    last_w = watts * (1.03 if load == "drift 3%" else 1.0)
+    points = [(0.0, IDLE_W), (start - 3, IDLE_W), (start - 3, watts), (start - pause, watts), (start - pause, paused_w)]
+    points += [(start, paused_w), (start, watts)]
+    if load == "one step":
+        middle = chance.uniform(start, end)
+        last_w = watts * chance.uniform(0.7, 1.2)
+        points += [(middle, watts), (middle, last_w)]
+    points += [(end, last_w), (end, IDLE_W + 30), (end + 0.3, IDLE_W)]
+    texture = LOADS[load](Curve(points=((0.0, 0.0),)), watts, chance)
+    curve = JobCurve(Curve(points=tuple(points)), texture, ((start - 3, start - pause), (start, end)))
+    period = float(str(sensor.settings.get("period", 0.1)))
+    counter_period = float(str(sensor.settings.get("counter_period", 0.1)))
+    phases = {
+        "phase": chance.uniform(0, period),
+        "counter_phase": chance.uniform(0, counter_period),
+        "sensor_noise": 0.3,
+    }
+    # no two specimens keep the same period, and none keeps step with the sampler
+    slower = chance.uniform(0.98, 1.03)
+    periods = {"period": period * slower, "counter_period": counter_period * slower}
+    aperture = {"aperture": float(str(sensor.settings["aperture"])) * slower}
+    fake = FakeSensor(curve, seed=seed, **{**phases, **sensor.settings, **periods, **aperture})  # type: ignore[arg-type]
+    return Draw(fake, start, end, POLL_S, seed=seed)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One sensor class under one load in windows of one length. Errors relative."""
+
+    sensor: str
+    load: str
+    window_s: float
+    held: tuple[bool, ...]
+    errors: tuple[float, ...]
+    reported: tuple[float, ...]
+    naive: tuple[float, ...]
+
+
+def evaluate(sensor: SensorClass, load: str, window_s: float, draws: int = DRAWS) -> Cell:
+    held, errors, reported, naive = [], [], [], []
+    for seed in range(1, draws + 1):
+        drawn = draw(sensor, load, window_s, seed)
+        samples = drawn.samples()
+        energy = measure(samples, drawn.window, drawn.fake.sensor(POLL_S, **sensor.facts))
+        assert energy.joules is not None, (sensor.name, load, window_s, seed, energy)
+        assert energy.uncertainty_j is not None
+        true_j = drawn.through_sensor_j
+        held.append(abs(energy.joules - true_j) <= energy.uncertainty_j + 1e-9 * true_j)
+        errors.append(abs(energy.joules / true_j - 1))
+        reported.append(energy.uncertainty_j / true_j)
+        plain = naive_power_j(samples, drawn.window) if drawn.fake.power else naive_counter_j(samples, drawn.window)
+        naive.append(abs((plain or 0.0) / true_j - 1))
+    return Cell(sensor.name, load, window_s, tuple(held), tuple(errors), tuple(reported), tuple(naive))
+
+
+def _job(job: tuple[SensorClass, str, float, int]) -> Cell:
+    return evaluate(*job)
+
+
+def cells(
+    draws: int = DRAWS, sensors: Sequence[SensorClass] = SENSORS, loads: Sequence[str] = tuple(LOADS)
+) -> list[Cell]:
+    jobs = [(sensor, load, window_s, draws) for sensor in sensors for load in loads for window_s in WINDOWS_S]
+    with ProcessPoolExecutor(2) as pool:
+        return list(pool.map(_job, jobs, chunksize=4))
+
+
+def pooled(found: Sequence[Cell]) -> Cell:
+    def joined(name: str) -> tuple[float, ...]:
+        return tuple(value for cell in found for value in getattr(cell, name))
+
+    first = found[0]
+    return Cell(
+        first.sensor, "all", first.window_s, joined("held"), joined("errors"), joined("reported"), joined("naive")
+    )  # type: ignore[arg-type]
+
+
+def summary(cell: Cell) -> str:
+    error, half = statistics.median(cell.errors), statistics.median(cell.reported)
+    ratio = half / error if error else math.inf
+    naive = 100 * statistics.median(cell.naive)
+    held = 100 * statistics.mean(cell.held)
+    return f"{held:5.1f}% err {100 * error:.3f} ± {100 * half:.2f} ratio {ratio:4.1f} naive {naive:.2f}"
+
+
+def main() -> None:
+    draws = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else DRAWS
+    found = cells(draws)
+    for sensor in SENSORS:
+        print(f"\n{sensor.name}")
+        for window_s in WINDOWS_S:
+            mine = [cell for cell in found if cell.sensor == sensor.name and cell.window_s == window_s]
+            unbeaten = [cell for cell in mine if not cell.load.startswith("beat")]
+            print(f"  {window_s:4.0f} s all but beat {summary(pooled(unbeaten))}")
+            for cell in mine:
+                print(f"        {cell.load:18s} {summary(cell)}")
+
+
+if __name__ == "__main__":
+    main()
