@@ -24,7 +24,7 @@ from bench.power.spread import (
 
 EDGE_S = 0.5
 """Stretch inside the window whose ticks all bound the time of the first one."""
-NEAR_S = 1.0
+NEAR_S = 0.5
 """Stretch inside the window by which the power at its edge is known."""
 DELAY_S = 0.2
 """Updates within this time of the window's start are not used: they may still report the time before it."""
@@ -35,8 +35,6 @@ DELAY_SHARE = 0.1
 SLOPE_S = 3.0
 """The same by the ticks alone, whose uncertain times a longer stretch makes up for."""
 LEAST_READINGS = 3
-MOST_SCALE = 1.25
-"""Readings further off the counter than by this factor do not give the power at its edges."""
 EXPLAINED = 0.7
 """Part of the variance expected from uncertain times that is taken off an observed one, which varies itself."""
 STEP_HALVES = 16
@@ -119,7 +117,8 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
         # the time of an update is uniform within its half-width
         first.power_w * first.half_ns / 1e9 / math.sqrt(3) * COVERAGE,
         last.power_w * last.half_ns / 1e9 / math.sqrt(3) * COVERAGE,
-        *(_fill_j(used, readings, abs(left_s)) for left_s in (start_s, end_s)),
+        _fill_j(used, readings, abs(start_s)),
+        _fill_j(used[::-1], readings[::-1], abs(end_s)),
         sensor.counter_resolution_j or 0.0,
         part_time_j(samples, window, sensor, used),
     ]
@@ -135,7 +134,7 @@ def edge(inside: Sequence[Tick], readings: Sequence[Sample] = ()) -> Edge:
     Args:
         inside: ticks, from the edge inward.
         readings: instantaneous power readings, from the edge inward. They have no uncertain times, so power near the
-            edge is known better by them, at the counter's own scale.
+            edge is known better by them.
     """
     origin = inside[0]
     near = [tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= SLOPE_S * 1e9]
@@ -143,8 +142,7 @@ def edge(inside: Sequence[Tick], readings: Sequence[Sample] = ()) -> Edge:
     watts = [sample.power_w or 0.0 for sample in readings]
     beside = [w for w, s in zip(watts, readings, strict=True) if abs(s.t_ns - origin.t_ns) <= NEAR_S * 1e9]
     if len(beside) >= LEAST_READINGS:
-        scale = step_w(origin, inside[-1]) / statistics.fmean(watts)
-        power_w = statistics.fmean(beside) * min(max(scale, 1 / MOST_SCALE), MOST_SCALE)
+        power_w = statistics.fmean(beside)
     if not readings:
         return Edge(origin.t_ns, origin.half_ns, origin.counter_j, power_w)
     at_ns, half_ns = _clock([tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= EDGE_S * 1e9], power_w)
@@ -188,14 +186,14 @@ def _fill_j(used: Sequence[Tick], readings: Sequence[Sample], fill_s: float) -> 
     explain.
     """
     if len(readings) >= LEAST_READINGS:
-        steps_j = [(s.power_w or 0.0) * (t.t_ns - s.t_ns) / 1e9 for s, t in pairwise(readings)]
+        steps_j = [(s.power_w or 0.0) * abs(t.t_ns - s.t_ns) / 1e9 for s, t in pairwise(readings)]
         times_s = [sample.t_ns / 1e9 for sample in readings]
         return COVERAGE * fill_s * fill_scatter_w(times_s, list(accumulate(steps_j, initial=0.0)), fill_s, NEAR_S)
-    times_s, counts_j = [tick.t_ns / 1e9 for tick in used], [tick.counter_j for tick in used]
+    times_s, counts_j = [tick.t_ns / 1e9 for tick in used], [abs(tick.counter_j - used[0].counter_j) for tick in used]
     scatter_w = fill_scatter_w(times_s, counts_j, fill_s, NEAR_S)
-    span_s = times_s[-1] - times_s[0]
+    span_s = abs(times_s[-1] - times_s[0])
     half_s = math.fsum(tick.half_ns for tick in used) / len(used) / 1e9
-    mean_w = (counts_j[-1] - counts_j[0]) / span_s
+    mean_w = counts_j[-1] / span_s
     explained_w = mean_w * half_s * math.sqrt(2 / 3) / max(fill_s, span_s / len(times_s))
     # the times may drift against the polls all along the stretch whose slope is the power near the edge
     slope_w = mean_w * half_s / min(span_s, SLOPE_S)

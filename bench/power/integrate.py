@@ -93,7 +93,8 @@ def _instant(good: Sequence[Sample], window: Window, sensor: Sensor) -> Estimate
         chance_half_width(scatter_w, statistics.fmean(readings), seen, count) * window.seconds,
         (slow_half_width(texture) if seen < 1 else 0.0) * window.seconds,
         last_digit_w(readings) / 2 * window.seconds,
-        *(_fill_j(held, abs(left_s)) for left_s in (start_s, end_s)),
+        _fill_j(held, abs(start_s)),
+        _fill_j(held[::-1], abs(end_s)),
         *hole_parts,
     ]
     return Estimate(joules, half_width(parts, window.seconds))

@@ -29,7 +29,8 @@ UNKNOWN_DUTY = 0.25
 NOISE_W = 3.0
 NOISE_SHARE = 0.005
 FREEDOM_PER_S = 2.0
-FEW = 2.0
+MEDIAN_TO_DEVIATION = 1.4826
+FEW = 0.7
 """Part by which a variance from a single stretch is raised; from n stretches, by this part of 1/n."""
 
 
@@ -133,34 +134,33 @@ def last_digit_w(readings: Sequence[float]) -> float:
 
 
 def fill_scatter_w(times_s: Sequence[float], joules: Sequence[float], fill_s: float, near_s: float) -> float:
-    """How far the mean power of a stretch is from that of the stretch next to it: root mean square, in watts.
+    """How far the mean power of a stretch is from that of the stretch after it: the standard deviation, in watts.
 
-    This is the error of filling ``fill_s`` seconds with the mean power of the ``near_s`` seconds beside it, found by
-    trying it wherever the window allows.
+    This is the error of filling ``fill_s`` seconds at the beginning with the mean power of the ``near_s`` seconds
+    that follow, found by trying it wherever the window allows. By the median, so that a single step in the load
+    counts only where it lies near this edge.
 
     Args:
-        times_s: increasing times.
+        times_s: times, increasing; or decreasing, for the edge at the end.
         joules: energy up to each of these times.
         fill_s: length of the stretch that is filled.
         near_s: length of the stretch whose mean power fills it.
     """
-    fill_s = max(fill_s, (times_s[-1] - times_s[0]) / len(times_s))
-    near_s = max(min(near_s, times_s[-1] - times_s[0] - fill_s), fill_s)
-    squares: list[float] = []
-    for start in range(0, len(times_s), max(1, len(times_s) // 200)):
-        middle = _at_least(times_s, times_s[start] + fill_s)
-        end = _at_least(times_s, times_s[middle] + near_s) if middle is not None else None
-        if middle is None or end is None:
+    clock = [abs(time_s - times_s[0]) for time_s in times_s]
+    fill_s = max(fill_s, clock[-1] / len(clock))
+    near_s = max(min(near_s, clock[-1] - fill_s), fill_s)
+    apart_w: list[float] = []
+    for start in range(0, len(clock), max(1, len(clock) // 200)):
+        middle = bisect.bisect_left(clock, clock[start] + fill_s - 1e-9)
+        end = bisect.bisect_left(clock, clock[min(middle, len(clock) - 1)] + near_s - 1e-9)
+        if end >= len(clock):
             break
-        filled_w = (joules[middle] - joules[start]) / (times_s[middle] - times_s[start])
-        near_w = (joules[end] - joules[middle]) / (times_s[end] - times_s[middle])
-        squares.append((filled_w - near_w) ** 2)
-    if not squares:
+        filled_w = (joules[middle] - joules[start]) / (clock[middle] - clock[start])
+        near_w = (joules[end] - joules[middle]) / (clock[end] - clock[middle])
+        apart_w.append(abs(filled_w - near_w))
+    if not apart_w:
         return 0.0
-    independent = (times_s[-1] - times_s[0]) / (fill_s + near_s)
-    return math.sqrt(math.fsum(squares) / len(squares) * (1 + FEW / independent))
-
-
-def _at_least(times_s: Sequence[float], wanted_s: float) -> int | None:
-    place = bisect.bisect_left(times_s, wanted_s - 1e-9)
-    return place if place < len(times_s) else None
+    first, near = (min(bisect.bisect_left(clock, span_s - 1e-9), len(clock) - 1) for span_s in (fill_s, near_s))
+    here_w = abs((joules[first] - joules[0]) / clock[first] - (joules[near] - joules[0]) / clock[near])
+    independent = clock[-1] / (fill_s + near_s)
+    return max(MEDIAN_TO_DEVIATION * statistics.median(apart_w), here_w) * math.sqrt(1 + FEW / independent)

@@ -74,7 +74,7 @@ class FakeSensor:
         if self.averaging is None:
             return self.published_w(k)
         count = max(1, int(self.averaging / self.period + 0.5))
-        return math.fsum(self.published_w(k - i) for i in range(count)) / count
+        return round(math.fsum(self.published_w(k - i) for i in range(count)) / count, 3)  # in mW, as NVML gives it
 
     def counter_j(self, t: float) -> float:
         base, start = self.counter_base, 0.0

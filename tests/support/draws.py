@@ -126,7 +126,8 @@ def draws(draw: st.DrawFn) -> Draw:
         averaging=draw(st.sampled_from([None, None, 1.0])),
         gain=1 + gain_share / COVERAGE * chance.gauss(0, 1),
         offset=offset_share_w / COVERAGE * chance.gauss(0, 1),
-        sensor_noise=draw(st.sampled_from([0.05, 0.5, 3.0])),
+        # never so quiet that a live reading stays the same, which only a frozen one does
+        sensor_noise=draw(st.sampled_from([0.5, 1.0, 3.0])),
         resolution=draw(st.sampled_from([0.001, 0.1, 1.0])),
         counter=counter,
         power=True if not counter else draw(st.sampled_from([True, True, False])),

@@ -42,7 +42,7 @@ def sensor(**settings: object) -> Callable[[Curve, int], FakeSensor]:
     def build(curve: Curve, seed: int) -> FakeSensor:
         chance = random.Random(seed)
         period = float(str(settings.get("period", 0.1)))
-        phases = {"phase": chance.uniform(0, period), "counter_phase": chance.uniform(0, 0.02)}
+        phases = {"phase": chance.uniform(0, period), "counter_phase": chance.uniform(0, 0.02), "sensor_noise": 0.1}
         return FakeSensor(curve, seed=seed, **{**phases, **settings})  # type: ignore[arg-type]
 
     return build
