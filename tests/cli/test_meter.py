@@ -75,7 +75,7 @@ def test_an_index_is_nvmls_own_order(library, tmp_path):
     [
         ({"lost_at": 7.0}, (), "lost"),
         ({"reset_at": 7.0}, (), "reset"),
-        ({"frozen_at": 1.0}, (), "frozen"),
+        ({"frozen_at": 1.0, "no_power_field": 1, "no_usage": 1}, (), "frozen"),
     ],
 )
 def test_a_sensor_that_fails_gives_an_invalid_row_never_a_number(library, tmp_path, keys, spans, says):

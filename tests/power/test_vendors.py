@@ -238,7 +238,7 @@ def test_replay_gives_the_recorded_watts(counter: bool, tmp_path: Path, opened: 
 
 
 def test_replay_keeps_what_was_missing(tmp_path: Path) -> None:
-    fake = FakeSensor(Curve(((0.0, 350.0),)), fails=((1.5, 2.0),))
+    fake = FakeSensor(Curve(((0.0, 350.0),)), counter=False, fails=((1.5, 2.0),))
     meter = ReplayMeter(write_sidecar(tmp_path / "x.samples.jsonl", fake, (1.0, 3.0)))
     meter.start()
     assert meter._start_ns is not None
