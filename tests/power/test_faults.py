@@ -13,8 +13,8 @@ from bench.model import Energy, Sample
 from bench.power.energy import measure
 from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
-from tests.support.energy_coverage import SENSORS, SensorClass, draw
 from tests.support.draws import Draw
+from tests.support.energy_coverage import SENSORS, SensorClass, draw
 
 STEADY = Curve(((0.0, 300.0),), noise_w=3.0, noise_cell=0.02)
 BY_NAME = {sensor.name: sensor for sensor in SENSORS}
