@@ -14,7 +14,7 @@ content security policy in the page forbids every request, and the templates esc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench import __version__
@@ -22,14 +22,17 @@ from bench.analysis.compare import Result, compare
 from bench.analysis.economics import Outlook
 from bench.model.sidecar import Sidecar
 from bench.report import (
+    answers,
     checks,
     html,
+    leaderboard,
     money,
     money_tables,
     pick,
     rates,
     roofline,
     settings,
+    side_by_side,
     sweep,
     tables,
     timeline,
@@ -43,17 +46,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["png", "render"]
-
-_LINKS = (
-    ("pick", "Pick"),
-    ("rates", "Workloads"),
-    ("time", "Over time"),
-    ("roof", "Roofline"),
-    ("sweep", "Power sweep"),
-    ("cash", "Money"),
-    ("checks", "Verification"),
-    ("settings", "Settings"),
-)
 
 _POLICY = (
     "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -97,14 +89,31 @@ def render(
     }
     if outlook is not None and money.starts(outlook):
         data["money"] = money.data(outlook, {entry.card: entry.series for entry in entries})
+    data["compare"] = side_by_side.side_by_side(frame, result, entries)
+    data["budget"] = side_by_side.budget(entries)
+    answered = answers.answers(frame, entries, outlook)
+    board = leaderboard.leaderboard(entries, outlook)
+    present = {
+        *("pick", "rates", "checks", "settings"),
+        *(("answer",) if answered else ()),
+        *(("cards",) if board is not None else ()),
+        *(("power",) if data["budget"] else ()),
+        *(("compare",) if data["compare"] else ()),
+        *(("cash",) if outlook is not None else ()),
+        *(id_ for id_ in ("time", "roof", "sweep") if drawn[id_] is not None),
+    }
     return html.render(
         "page.html",
         policy=_POLICY,
         version=__version__,
         title=title,
         when=_dates(frame),
-        links=_LINKS,
-        tiles=words.tiles(entries, chosen),
+        links=_links(present),
+        answers=answered,
+        cards=board,
+        has_budget="power" in present,
+        has_pairs="compare" in present,
+        absent=[text for id_, text in _ABSENT.items() if id_ not in present],
         figures=drawn,
         no_pick=words.no_pick(chosen),
         summary=words.summary(*_at_lead(frame, result, entries, chosen), frame, chosen),
@@ -119,6 +128,35 @@ def render(
         data=html.script_json(data),
         script=html.scripts(),
     )
+
+
+_SECTIONS = {
+    "answer": "Answer",
+    "cards": "Cards",
+    "pick": "Hashes and tokens",
+    "power": "Power budget",
+    "compare": "Side by side",
+    "rates": "Workloads",
+    "time": "Over time",
+    "roof": "Roofline",
+    "sweep": "Power sweep",
+    "cash": "Money",
+    "checks": "Verification",
+    "settings": "Settings",
+}
+"""Section → its name in the page's navigation."""
+
+_ABSENT = {
+    "time": "Rate and power over time (no sidecar, .samples.jsonl, is next to these CSVs; a run writes it).",
+    "roof": "A roofline (no row states an arithmetic intensity).",
+    "sweep": "A power sweep (no card was measured at two power limits or more).",
+    "cash": "Money (no price file was given).",
+}
+"""Section → why it is not on the page."""
+
+
+def _links(present: Collection[str]) -> list[tuple[str, str]]:
+    return [(id_, name) for id_, name in _SECTIONS.items() if id_ in present]
 
 
 def _at_lead(

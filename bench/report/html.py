@@ -57,7 +57,7 @@ def script_text(code: str) -> Markup:
     return Markup(code.replace("</script", "\\x3c/script").replace("<!--", "\\x3c!--"))  # noqa: S704
 
 
-_SCRIPTS = ("figures.js", "money.js", "start.js")
+_SCRIPTS = ("figures.js", "board.js", "compare.js", "money.js", "start.js")
 
 
 def scripts() -> Markup:

@@ -169,7 +169,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About ``count`` round numbers from ``low`` to ``high``."""
     span = (high - low) / count
     decade = 10.0 ** math.floor(math.log10(span))
-    step = next(size * decade for size in (1, 2, 5, 10) if size * decade >= span * 0.999)
+    step = next(size * decade for size in (1, 2, 2.5, 5, 10) if size * decade >= span * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(number * step, 12) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 

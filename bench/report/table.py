@@ -20,6 +20,8 @@ class Cell:
     """In small print below the text. Neither is broken over lines where there is one."""
     note: str = ""
     """A sentence in small print below that."""
+    sort: float | str | None = None
+    """What the column is sorted by; None: the text."""
     out: str | None = None
     """Name of the figure that the page's script rewrites here."""
     value: str = ""
@@ -50,6 +52,11 @@ class Table:
     """Columns that are aligned to the right."""
     class_: str | None = None
     id: str | None = None
+    """With it, the reader can sort, search, choose columns and copy."""
+    hidden: Collection[str] = ()
+    """Columns that are shown only once the reader chooses them (all are, where no script runs)."""
+    facet: str = ""
+    """Column by whose values the reader can filter."""
     more: str = ""
     """What is not shown, as a sentence; empty where everything is."""
 
@@ -68,6 +75,8 @@ def table(
     numeric: Collection[int] = (),
     class_: str | None = None,
     lean: bool = False,
+    id: str | None = None,  # noqa: A002 - the attribute's own name
+    facet: str = "",
 ) -> Table:
     """A table of at most :data:`MOST_ROWS` rows; ``what`` names those that are left out.
 
@@ -85,6 +94,8 @@ def table(
         [Row([row[column] for column in kept]) for row in shown],
         numeric={kept.index(column) for column in numeric if column in kept},
         class_=class_,
+        id=id,
+        facet=facet,
         more=not_shown(len(rows), what),
     )
 

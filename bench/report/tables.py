@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.compare import Result
+from bench.model import Comparison
 from bench.output.format import MISSING, figures, quantity
-from bench.report.entries import Entry, interval_text
+from bench.report.entries import Entry, best, interval_text
 from bench.report.figure import GLYPHS
 from bench.report.runs import Run, medians
-from bench.report.table import Cell, Table, table
+from bench.report.table import MOST_ROWS, Cell, Table, table
 
 _RESULTS_HEADER = (
     "Card",
@@ -31,7 +32,9 @@ _RESULTS_HEADER = (
 def results_table(entries: Sequence[Entry], result: Result) -> Table:
     """Every result with its intervals and verdicts."""
     rows: list[list[str | Cell]] = []
-    for entry in entries:
+    # where not all fit, each card's leading setting of each task comes before its others
+    shown = sorted(entries, key=lambda entry: not _leads(entry, entries)) if len(entries) > MOST_ROWS else entries
+    for entry in shown:
         rate = entry.metrics.get("rate_per_s")
         mfu = entry.means.get("mfu")
         rows.append(
@@ -42,7 +45,7 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
                 str(entry.key["implementation"]) + ("" if entry.key["native"] else " (emulated)"),
                 str(rate.repeats if rate else 0),
                 *(
-                    _with_interval(interval_text(found)) if (found := entry.figure(metric)) else MISSING
+                    figure_cell(found) if (found := entry.figure(metric)) else MISSING
                     for metric in ("rate_per_s", "power_mean_w", "work_per_j", "tokens_per_s", "tokens_per_j")
                 ),
                 MISSING if mfu is None else f"{mfu:.1%}",
@@ -50,13 +53,29 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
             ]
         )
     caption = "Every result: a card, a task and a setting, with 95% intervals from the repeats"
-    return table(caption, _RESULTS_HEADER, rows, what="results", numeric={4}, class_="results", lean=True)
+    return table(
+        caption,
+        _RESULTS_HEADER,
+        rows,
+        what="results",
+        numeric={4},
+        class_="results",
+        lean=True,
+        id="results-board",
+        facet="Workload",
+    )
 
 
-def _with_interval(text: str) -> Cell:
+def _leads(entry: Entry, entries: Sequence[Entry]) -> bool:
+    same = [other for other in entries if other.card == entry.card and other.task == entry.task]
+    return entry is best(same, "rate_per_s")
+
+
+def figure_cell(found: Comparison) -> Cell:
     """The value, and its interval in small print on a line of its own."""
+    text = interval_text(found)
     value, gap, rest = text.partition(" [") if "[" in text else text.partition(" (")
-    return Cell(value, interval=f"{gap.strip()}{rest}")
+    return Cell(value, interval=f"{gap.strip()}{rest}", sort=found.value)
 
 
 def _verdict(entry: Entry, metric: str, result: Result) -> str | Cell:
@@ -69,7 +88,9 @@ def _verdict(entry: Entry, metric: str, result: Result) -> str | Cell:
     interval = ""
     if found.ratio_low is not None and found.ratio_high is not None:
         interval = f"({figures(found.ratio_low, 4)} to {figures(found.ratio_high, 4)})"
-    return Cell(said, interval, note=found.reason or "" if found.verdict in ("cannot tell", "invalid") else "")
+    return Cell(
+        said, interval, sort=found.ratio, note=found.reason or "" if found.verdict in ("cannot tell", "invalid") else ""
+    )
 
 
 def means_table(result: Result) -> Table | None:

@@ -20,7 +20,11 @@ from tests.support.page import HOSTILE, Page, frame_of
 def test_sections_stand_in_order_each_with_its_figure(html):
     seen = Page(html)
     assert seen.headings == [
+        "The answer",
+        "Cards",
         "Hashes and tokens for the same watts",
+        "A power budget",
+        "Two cards side by side",
         "Every workload on every card",
         "Over time",
         "Roofline",
@@ -55,9 +59,13 @@ def test_with_one_workload_only_the_page_says_what_is_missing(tmp_path):
     assert pick.draw(collect(frame, result)) is None
     text = Page(report.render(frame, result)).visible
     assert "No valid AI row is here" in text
-    assert "no roofline" in text
-    assert "no frontier" in text
-    assert "sidecar" in text
+    for said in ("A roofline (no row", "A power sweep (no card", "no sidecar, .samples.jsonl,"):
+        assert said in text
+    headings = Page(report.render(frame, result)).headings
+    assert headings == [
+        *("The answer", "Cards", "Hashes and tokens for the same watts", "A power budget"),
+        *("Every workload on every card", "Verification and validity", "Settings of each run"),
+    ]
 
 
 def test_an_invalid_row_is_in_no_figure_and_in_the_list_with_its_reason(tmp_path):

@@ -103,7 +103,7 @@
 
   function roundSteps(low, high) {
     const span = (high - low) / 5, decade = 10 ** Math.floor(Math.log10(span));
-    const step = [1, 2, 5, 10].map((size) => size * decade).find((size) => size >= span * 0.999);
+    const step = [1, 2, 2.5, 5, 10].map((size) => size * decade).find((size) => size >= span * 0.999);
     const found = [];
     for (let n = Math.ceil(low / step - 1e-9); n <= Math.floor(high / step + 1e-9); n += 1) found.push(Number((n * step).toPrecision(12)));
     return found;
