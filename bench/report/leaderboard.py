@@ -52,7 +52,7 @@ def leaderboard(entries: Sequence[Entry], outlook: Outlook | None) -> Table | No
     return Table(
         "Cards: each task at the card's best setting, with 95% intervals from the repeats",
         header,
-        [Row([f"{GLYPHS[series[card] % len(GLYPHS)]} {card}", *cells[card]]) for card in cards],
+        [Row([Cell(f"{GLYPHS[series[card] % len(GLYPHS)]} {card}", sort=card), *cells[card]]) for card in cards],
         class_="cards",
         id="cards-board",
         hidden=hidden,

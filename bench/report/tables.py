@@ -39,7 +39,7 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
         mfu = entry.means.get("mfu")
         rows.append(
             [
-                f"{GLYPHS[entry.series % len(GLYPHS)]} {entry.card}",
+                Cell(f"{GLYPHS[entry.series % len(GLYPHS)]} {entry.card}", sort=entry.card),
                 entry.task,
                 entry.setting,
                 str(entry.key["implementation"]) + ("" if entry.key["native"] else " (emulated)"),

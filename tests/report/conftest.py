@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from bench import report, storage
 from bench.analysis import compare, published
+from tests.support.chromium import Chromium
 from tests.support.report_sample import outlook, study
 
 
@@ -20,3 +24,32 @@ def sample(tmp_path_factory):
 def html(sample):
     frame, result, sidecars = sample
     return report.render(frame, published.with_published(result, ["H100 SXM"]), sidecars, outlook=outlook(frame))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    opened = Chromium(shutil.which("chromium"), tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    paths = study(folder)
+    frame = storage.read(paths)
+    result = published.with_published(compare.compare(frame), ["H100 SXM"])
+    sidecars = [storage.read_sidecar(storage.sidecar_path(path)) for path in paths]
+    path = folder / "page.html"
+    path.write_text(report.render(frame, result, sidecars, outlook=outlook(frame)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def shown(browser, page_file):
+    """The page at desktop width, freshly opened."""
+    browser.messages.clear()
+    browser.requests.clear()
+    browser.size(1280, 900)
+    browser.open(page_file.as_uri())
+    return browser

@@ -5,55 +5,25 @@ from __future__ import annotations
 import shutil
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bench import report, storage
-from bench.analysis import compare, economics, published
+from bench.analysis import compare, economics
 from bench.report import money
 from tests.support.chromium import Chromium
 from tests.support.factory import CARD_A, CARD_B, run, write
 from tests.support.page import HOSTILE
-from tests.support.report_sample import outlook, study
+from tests.support.report_sample import outlook
 
 BROWSER = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="Debian's chromium is not installed")
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    opened = Chromium(BROWSER, tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def page_file(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    paths = study(folder)
-    frame = storage.read(paths)
-    result = published.with_published(compare.compare(frame), ["H100 SXM"])
-    sidecars = [storage.read_sidecar(storage.sidecar_path(path)) for path in paths]
-    path = folder / "page.html"
-    path.write_text(report.render(frame, result, sidecars, outlook=outlook(frame)), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
 def starts(page_file):
     """The scenario that each card's sliders start from, as Python has it."""
     return money.starts(outlook(storage.read(sorted(page_file.parent.glob("*.csv")))))
-
-
-@pytest.fixture
-def shown(browser, page_file):
-    """The page at desktop width, freshly opened."""
-    browser.messages.clear()
-    browser.requests.clear()
-    browser.size(1280, 900)
-    browser.open(page_file.as_uri())
-    return browser
 
 
 def wide_elements(browser: Chromium) -> list[str]:
@@ -206,7 +176,7 @@ def test_quiet_rows_can_be_hidden(shown):
 def test_turning_a_phone_redraws_the_plot_in_its_other_shape(browser, page_file):
     browser.size(390, 844, mobile=True)
     browser.open(page_file.as_uri())
-    names = "[...document.querySelectorAll('#plot-pick .name')].filter(e => e.checkVisibility({ contentVisibilityAuto: true })).length"
+    names = "[...document.querySelectorAll('#plot-pick .name')].filter(e => e.checkVisibility()).length"
     assert browser.js(names) == 0
     browser.size(844, 390, mobile=True)
     assert browser.js(f"new Promise(done => setTimeout(() => done({names}), 400))") > 0
@@ -386,7 +356,10 @@ def test_each_card_has_its_own_scenario_and_without_a_rent_it_starts_at_the_brea
 
 def test_the_chart_follows_the_sliders(priced, starts):
     value = slide(priced, "hashprice", 100.0)
-    lines = "new Promise(done => setTimeout(() => done(JSON.parse(document.getElementById('plot-money').dataset.lines)), 200))"
+    lines = (
+        "new Promise(done => setTimeout(() => "
+        "done(JSON.parse(document.getElementById('plot-money').dataset.lines)), 200))"
+    )
     mining, ai = priced.js(lines)[:2]
     inputs = replace(starts[0].inputs, hashprice=value)
     for place, price in ((0, 0.0), (60, float(priced.js("document.getElementById('money-electricity').max")))):

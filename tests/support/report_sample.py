@@ -13,7 +13,7 @@ from bench import storage
 from bench.analysis import economics
 from bench.analysis.economics import Outlook, Price, Range
 from bench.model import Audit, Record, Sample, Sensor, Window
-from tests.support.factory import CARD_A, CARD_B, CARD_CPU, Card, gemm, invalid, run, sha256d
+from tests.support.factory import CARD_A, CARD_B, CARD_CPU, Card, gemm, invalid, run, sha256d, write
 
 BANDWIDTH = {CARD_A.name: 3.35e12, CARD_B.name: 1.55e12}
 
@@ -123,3 +123,33 @@ def study(folder: Path) -> list[Path]:
         write_run(folder, "example-cpu", CARD_CPU, cpu),
         write_run(folder, "example-a-sweep", CARD_A, sweep_rows(CARD_A, (350.0, 450.0, 550.0, 625.0))),
     ]
+
+
+def many(folder: Path, cards: int = 40, repeats: int = 25) -> Path:
+    """One CSV of many made-up cards with four workloads each: 100 rows a card."""
+    random = np.random.default_rng(40)
+    rows: list[Record] = []
+    for number in range(cards):
+        size, thrift = np.exp(random.normal(0, (0.7, 0.35))).tolist()
+        card = replace(
+            CARD_A,
+            name=f"Example GPU {number + 1:02d}",
+            uuid=f"GPU-00000000-0000-4000-8000-{number:012d}",
+            hash_per_s=CARD_A.hash_per_s * size,
+            flop_per_s=CARD_A.flop_per_s * size,
+            hash_w=CARD_A.hash_w * size / thrift,
+            flop_w=CARD_A.flop_w * size / thrift,
+            limit_w=round(CARD_A.limit_w * size / thrift),
+            peak_flop_per_s=CARD_A.peak_flop_per_s * size,
+        )
+        rows += run(card, repeats, seed=number, workloads=(sha256d, scrypt, gemm, _small_decode))
+    return write(folder / "many.csv", rows)
+
+
+def scrypt(card: Card = CARD_A, repeat: int = 1, **changes: Any) -> Record:
+    """One scrypt window."""
+    return sha256d(replace(card, hash_per_s=card.hash_per_s / 4000), repeat, workload="scrypt", **changes)
+
+
+def _small_decode(card: Card, repeat: int, **changes: Any) -> Record:
+    return gemm(card, repeat, phase="decode", batch=64, seq=2048, **{"factor": 1.0, **changes})

@@ -5,7 +5,8 @@
     const heads = [...table.tHead.rows[0].cells], rows = [...body.rows], names = heads.map((head) => head.textContent);
     const search = by(`${id}-search`), facet = by(`${id}-facet`), said = controls.querySelector("[role=status]");
     const facetColumn = names.indexOf(controls.dataset.facet);
-    const texts = rows.map((row) => row.textContent.toLowerCase());
+    const plainText = (text) => text.toLowerCase().replace(/\s+/g, " ").trim();
+    const texts = rows.map((row) => plainText([...row.cells].map((cell) => cell.textContent).join(" ")));
     const key = (name) => `${id.replace("-board", "")}-${name}`;
     const hidden = new Set(state.get(key("hide")) ? state.get(key("hide")).split("\t") : controls.dataset.hidden.split("\t").filter(Boolean));
 
@@ -26,10 +27,10 @@
       heads.forEach((head, n) => (n === column ? head.setAttribute("aria-sort", down ? "descending" : "ascending") : head.removeAttribute("aria-sort")));
     }
     function narrow() {
-      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean), wanted = facet ? facet.value : "";
+      const phrase = plainText(search.value), wanted = facet ? facet.value : "";
       let shown = 0;
       rows.forEach((row, n) => {
-        const fits = words.every((word) => texts[n].includes(word)) && (!wanted || row.cells[facetColumn].textContent.trim() === wanted);
+        const fits = texts[n].includes(phrase) && (!wanted || row.cells[facetColumn].textContent.trim() === wanted);
         row.hidden = !fits;
         shown += fits;
       });
