@@ -12,6 +12,7 @@ from statistics import fmean
 from bench import storage
 from bench.model import BenchError, Energy, Record, Window
 from bench.model.sidecar import SIDECAR_SUFFIX, Sidecar
+from bench.model.text import clean
 from bench.power import energy
 
 Value = float | int | str | None
@@ -61,7 +62,7 @@ class Difference:
 
     @property
     def message(self) -> str:
-        return f"{self.column} is {_shown(self.written)}, the sidecar gives {_shown(self.recomputed)}"
+        return clean(f"{self.column} is {_shown(self.written)}, the sidecar gives {_shown(self.recomputed)}")
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.message}"
@@ -126,7 +127,9 @@ def _columns(joules: Energy, window: Window, idle_power_w: float | None) -> dict
         "net_work_per_j": energy.net_work_per_j(window.work, joules, window.seconds, idle_power_w),
         "throttle_reasons": ";".join(joules.throttle_reasons) or None,
     }
-    return {name: found[name] if name in found else getattr(joules, name) for name in COLUMNS}
+    values = {name: found[name] if name in found else getattr(joules, name) for name in COLUMNS}
+    # text as a CSV holds it
+    return {name: storage.cell(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def differences(rows: Sequence[Row], records: Sequence[Record]) -> tuple[Difference, ...]:

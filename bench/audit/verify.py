@@ -10,6 +10,7 @@ from bench import storage
 from bench.audit import proof, recompute
 from bench.model import BenchError, Record, Share
 from bench.model.sidecar import Sidecar, WindowNote
+from bench.model.text import clean
 from bench.workloads.hashing import shares as hashing
 
 SETTLED_LATER = frozenset({"idle_power_w", "net_work_per_j", "warnings"})
@@ -27,7 +28,7 @@ class Finding:
     """The cell at fault; None where it is not one cell."""
 
     def __str__(self) -> str:
-        return f"{self.path}, line {self.line}: {self.message}"
+        return clean(f"{self.path}, line {self.line}: {self.message}")
 
 
 @dataclass(frozen=True, slots=True)

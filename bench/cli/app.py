@@ -17,7 +17,7 @@ from bench.cli import compare as comparing
 from bench.cli import devices, economics, options, report, results, streams, verify
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
-from bench.model import EXIT_OK, EXIT_USAGE, BenchError
+from bench.model import EXIT_IO, EXIT_OK, EXIT_USAGE, BenchError
 
 EXIT_INTERRUPTED = 130
 EXIT_INTERNAL = 70
@@ -26,7 +26,8 @@ app = App(
     name="bitwatt",
     help="What one card does at mining and at AI, from one run and one power meter.\n\n"
     "Results go to stdout, progress and warnings to stderr. "
-    "Exit codes: 0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement, 130 interrupted.",
+    "Exit codes: 0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement, 74 output not written, "
+    "130 interrupted.",
     help_flags=["--help", "-h"],
     version=f"bitwatt {__version__}",
     help_format="plaintext",
@@ -50,6 +51,7 @@ app.command(results.app)
 def main() -> NoReturn:
     """Entry point. Every error a user can cause is one sentence with the way out; no traceback reaches a user."""
     signal.signal(signal.SIGTERM, _interrupt)
+    streams.prepare()
     code: int | None = EXIT_OK
     try:
         code = call(sys.argv[1:])
@@ -62,6 +64,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`): nothing more to say to anyone.
         streams.drop_stdout()
+        code = EXIT_IO
     except Exception as error:
         if os.environ.get("BITWATT_TRACEBACK"):
             raise
@@ -75,6 +78,9 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except OSError:
         streams.drop_stdout()
+        streams.lost.add("stdout")
+    if code == EXIT_OK and streams.lost & {"stdout", "stderr"}:
+        code = EXIT_IO
     sys.exit(code)
 
 

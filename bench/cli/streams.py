@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
 
-from bench.model import BenchError
+from bench.model import EXIT_IO, BenchError
+from bench.model.text import clean
 
 if TYPE_CHECKING:
     from bench.output import Document, Format
@@ -18,14 +20,55 @@ PIPE_WIDTH = 240
 """Columns of a table on its way into a file: a pipe has no width, and 80 would fold it."""
 
 
+lost: set[str] = set()
+"""Which of ``stdout`` and ``stderr`` cannot be written."""
+
+
+class _Talk:
+    """stderr, on which nothing that fails may end a measurement."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return sys.stderr.write(text)
+        except OSError:
+            lost.add("stderr")
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            lost.add("stderr")
+
+
+def prepare() -> None:
+    """Make both streams safe to write to, whatever the caller left of them.
+
+    A closed one becomes the null device, so that no file of ours gets its number; a character that the locale cannot
+    write is written as an escape.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # the lowest free number, which is the closed stream's
+            fd = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(fd, "r" if name == "stdin" else "w", encoding="utf-8"))
+            lost.add(name)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def err() -> Console:
     """The console for progress, warnings and notes."""
-    return Console(file=sys.stderr, stderr=True, highlight=False, soft_wrap=True)
+    return Console(file=cast(TextIO, _Talk()), highlight=False, soft_wrap=True)
 
 
 def say(message: str, style: str = "") -> None:
-    """One line on stderr."""
-    err().print(Text(message, style=style))
+    """One line on stderr. Control characters in it are shown, never sent."""
+    err().print(Text(clean(message), style=style))
 
 
 def warn(message: str) -> None:
@@ -39,6 +82,8 @@ def put(*results: Any) -> None:
     Raises:
         BenchError: stdout cannot be written.
     """
+    if "stdout" in lost:
+        raise BenchError("stdout is closed", "send the output elsewhere", exit_code=EXIT_IO)
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, soft_wrap=not terminal, width=None if terminal else PIPE_WIDTH)
     try:
@@ -53,7 +98,9 @@ def put(*results: Any) -> None:
     except OSError as error:
         drop_stdout()
         raise BenchError(
-            f"cannot write to stdout ({(error.strerror or str(error)).lower()})", "send the output elsewhere"
+            f"cannot write to stdout ({(error.strerror or str(error)).lower()})",
+            "send the output elsewhere",
+            exit_code=EXIT_IO,
         ) from error
 
 

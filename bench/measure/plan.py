@@ -6,13 +6,13 @@ A group lives with the package that reads it and checks itself; this module only
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import workloads
+from bench.data.toml_file import read_toml
 from bench.measure.timing import TimingOptions
 from bench.model import BenchError
 from bench.model.options import Names, flag, option_group
@@ -20,8 +20,6 @@ from bench.power.options import PowerOptions
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.transformer.options import TransformerOptions
 
-LONGEST_PLAN_BYTES = 1 << 15
-"""A key of a few hundred kilobytes makes a TOML parser take gigabytes."""
 
 
 @option_group("What is measured", 1)
@@ -50,6 +48,8 @@ class OutputOptions:
     """Folder for the CSV and its sidecar."""
     host_label: str | None = None
     """Name of this host in the CSV; '' for none."""
+    anonymous: bool = False
+    """Write keyed hashes in place of the host and the UUIDs; the key stays on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,16 +127,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         BenchError: the file cannot be read, or is not valid TOML or not a plan.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(LONGEST_PLAN_BYTES + 1)
-        if len(text) > LONGEST_PLAN_BYTES:
-            raise BenchError(f"{path} is longer than a plan can be", "name a TOML file of options")
-        values = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"cannot read the plan {path} ({error})", "name a TOML file") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BenchError(f"{path} is not valid TOML ({error})", "correct it") from None
+    values = read_toml(path, "plan", "correct it; see bitwatt run --help")
     for name, table in values.items():
         if not isinstance(table, dict):
             raise BenchError(f"{path} has {name!r} outside a table", "put each option below its group, as [timing]")

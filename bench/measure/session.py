@@ -132,7 +132,8 @@ def run_device(
         context = provenance.context(device_choice, device, host_label=plan.output.host_label)
         meter.start()
         reference = stack.enter_context(ZeusMeter(meter.sensor)) if plan.power.zeus else None
-        results = stack.enter_context(_stored(storage.create(plan.output.out, context.run_id), observer))
+        salt = storage.local_salt() if plan.output.anonymous else None
+        results = stack.enter_context(_stored(storage.create(plan.output.out, context.run_id, salt=salt), observer))
         results.plan(_recorded(plan))
         device_run = _DeviceRun(plan, device, meter, durations, context, observer, results, reference)
         for _ in passes():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, EXIT_INVALID = 0, 1, 2, 3
-"""0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement."""
+EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, EXIT_INVALID, EXIT_IO = 0, 1, 2, 3, 74
+"""0 good, 1 a regression found, 2 wrong use, 3 an invalid measurement, 74 (as in sysexits.h) output that could not be
+written: a full disk, a closed pipe."""
 
 
 class BenchError(Exception):

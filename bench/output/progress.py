@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from bench.model import Record, Variant
+from bench.model.text import clean
 from bench.output.format import quantity
 
 
@@ -43,7 +44,7 @@ class TerminalObserver:
 
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:
         """Start the next bar; ``seconds`` None: how long it takes is not known."""
-        text = f"{variant.label}: {stage}" if variant else stage
+        text = clean(f"{variant.label}: {stage}" if variant else stage)
         if self._live:
             self._progress.reset(self._task, total=seconds, description=text, now="")
         elif not self._quiet and not stage.startswith(("build", "verify")):
@@ -62,12 +63,12 @@ class TerminalObserver:
 
     def note(self, message: str) -> None:
         """A sentence that stays on the screen, also with ``--quiet``: it says what is missing from the result."""
-        self._console.print(Text(message, style="yellow"))
+        self._console.print(Text(clean(message), style="yellow"))
 
     def hint(self, message: str) -> None:
         """Advice that ``--quiet`` leaves out."""
         if not self._quiet:
-            self._console.print(Text(f"warning: {message}", style="yellow"))
+            self._console.print(Text(f"warning: {clean(message)}", style="yellow"))
 
     def stored(self, path: Path, records: tuple[Record, ...], *, complete: bool) -> None:
         """Say where a device's rows are."""

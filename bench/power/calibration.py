@@ -17,15 +17,17 @@ or the points that they come from, fitted by least squares with 95% intervals:
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.data.toml_file import read_toml
 from bench.model import BenchError, Sensor
 
 KEYS = {"gain", "offset_w", "gain_uncertainty", "offset_uncertainty_w", "points", "sensor_id", "source"}
 LEAST_POINTS = 3
+GAIN_BOUNDS = (1e-3, 1e3)
+LARGEST_UNCERTAINTY = 1e6
 
 
 def fit(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
@@ -35,7 +37,7 @@ def fit(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
         points: at least three of (true watts, reading) at two or more different true powers.
 
     Raises:
-        ValueError: too few points, or all at one power.
+        ValueError: too few points, all at one power, or readings that do not rise with it.
     """
     from scipy import stats
 
@@ -44,6 +46,8 @@ def fit(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
     line = stats.linregress([true_w for true_w, _ in points], [reading_w for _, reading_w in points])
     t = float(stats.t.ppf(0.975, len(points) - 2))
     gain, offset_w = float(line.slope), float(line.intercept)
+    if not gain > 0:
+        raise ValueError(f"the readings do not rise with the true power: a gain of {gain:.4g}")
     return gain, offset_w, t * float(line.stderr) / gain, t * float(line.intercept_stderr)
 
 
@@ -63,10 +67,7 @@ def calibrated(sensor: Sensor, path: Path) -> Sensor:
         BenchError: the file cannot be read, has an unknown key or a wrong value, or is for another sensor.
     """
     fix = "see docs/method.md, Calibration"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BenchError(f"cannot read the calibration {path} ({error})", fix) from None
+    table = read_toml(path, "calibration", fix)
     unknown = sorted(set(table) - KEYS)
     if unknown:
         raise BenchError(f"{path}: unknown key {unknown[0]!r}", f"the keys are {', '.join(sorted(KEYS))}")
@@ -87,8 +88,11 @@ def calibrated(sensor: Sensor, path: Path) -> Sensor:
             _figure(table, "gain_uncertainty", sensor.gain_uncertainty, path),
             _figure(table, "offset_uncertainty_w", sensor.offset_uncertainty_w, path),
         )
-    if not gain > 0:
-        raise BenchError(f"{path}: gain must be above 0, not {gain:g}", fix)
+    low, high = GAIN_BOUNDS
+    if not low <= gain <= high:
+        raise BenchError(f"{path}: gain must be within {low:g} and {high:g}, not {gain:g}", fix)
+    if any(half is not None and not 0 <= half <= LARGEST_UNCERTAINTY for half in found):
+        raise BenchError(f"{path}: an uncertainty must be within 0 and {LARGEST_UNCERTAINTY:g}", fix)
     return replace(
         sensor,
         calibration_gain=gain,

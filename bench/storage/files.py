@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.model import BenchError
+from bench.model import EXIT_IO, EXIT_USAGE, BenchError
 
 STDIN = frozenset({"-", "/dev/stdin"})
 STDOUT = frozenset({"-", "/dev/stdout"})
@@ -134,7 +134,8 @@ def cannot_write(path: Path, error: OSError) -> BenchError:
     """The error for a file that could not be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     way_out = "free some space; rows written before are intact" if full else "choose a folder that can be written"
-    return BenchError(f"cannot write {path} ({_reason(error)})", way_out)
+    failed = full or error.errno == errno.EIO
+    return BenchError(f"cannot write {path} ({_reason(error)})", way_out, exit_code=EXIT_IO if failed else EXIT_USAGE)
 
 
 def cannot_read(path: Path, error: OSError) -> BenchError:

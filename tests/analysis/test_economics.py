@@ -268,7 +268,7 @@ def test_another_currency_is_carried_through(tmp_path: Path) -> None:
         ('source = "assumption: usual pool fees"', 'source = " "', "has no source"),
         ("j_per_th = 17.5", "j_per_th = 0", "figures above 0"),
         ("j_per_th = 17.5", "j_per_gh = 17.5", "exactly its four keys"),
-        ("[pue]", "[pue", "is not a TOML file"),
+        ("[pue]", "[pue", "is not valid TOML"),
         ('unit = "MW"', 'unit = "GW"', "unknown unit 'GW'"),
     ],
 )

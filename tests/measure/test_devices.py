@@ -50,7 +50,7 @@ def test_auto_falls_back_to_the_cpu_and_says_why():
 def test_auto_warns_when_the_machine_shows_signs_of_a_gpu(monkeypatch, tmp_path):
     real = devices.Path
     monkeypatch.setattr(devices, "Path", lambda path: real("/") if path == "/dev/nvidiactl" else real(path))
-    assert "there is a GPU" in devices.choose("auto").warning
+    assert "suggests a GPU" in devices.choose("auto").warning
 
 
 @pytest.mark.usefixtures("two_cards")

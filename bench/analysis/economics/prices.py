@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
@@ -13,6 +12,7 @@ from typing import Any
 from bench.analysis.economics.range import Range
 from bench.data import DATA
 from bench.data.cards import is_named
+from bench.data.toml_file import read_toml
 from bench.model import BenchError
 
 
@@ -106,14 +106,7 @@ def read_prices(path: Path) -> Prices:
         BenchError: no such file, not TOML, an unknown or missing table, key or unit, a figure out of bounds or out of
             order (low ≤ likely ≤ high), no date, or no source.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"cannot read {path} ({(error.strerror or str(error)).lower()})", "check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(
-            f"{path} is not a TOML file ({error})", f"start from a copy of {example_path().name}"
-        ) from None
+    data = read_toml(path, "price file", f"start from a copy of {example_path().name}")
     try:
         return _prices(data)
     except BenchError as error:
@@ -168,7 +161,7 @@ def _price(name: str, item: object, units: Mapping[str, float], currency: str, b
         if key not in item:
             raise BenchError(f"[{name}] has no {key}", "give it unit, source, and low, likely, high (or one value)")
     local = {unit.replace("USD", currency): factor for unit, factor in units.items()}
-    if item["unit"] not in local:
+    if not isinstance(item["unit"], str) or item["unit"] not in local:
         raise BenchError(f"[{name}] has the unknown unit {item['unit']!r}", f"use {' or '.join(local)}")
     if not isinstance(item["source"], str) or not item["source"].strip():
         raise BenchError(f"[{name}] has no source", 'say where the figure comes from, if only "my contract"')
@@ -194,7 +187,10 @@ def _asic(item: object) -> Asic:
     names = {entry.name for entry in fields(Asic)}
     if not isinstance(item, dict) or set(item) != names:
         raise BenchError("[asic] must have exactly its four keys", f"give it {', '.join(sorted(names))}")
-    good = all(isinstance(item[name], int | float) and item[name] > 0 for name in ("hash_th_per_s", "j_per_th"))
+    good = all(
+        isinstance(item[name], int | float) and not isinstance(item[name], bool) and 1e-6 <= item[name] <= 1e9
+        for name in ("hash_th_per_s", "j_per_th")
+    )
     if not good or not all(isinstance(item[name], str) and item[name] for name in ("name", "source")):
         raise BenchError("[asic] needs a name, a source and figures above 0", "correct it")
     return Asic(**item)

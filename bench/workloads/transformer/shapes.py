@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from bench.data import DATA
+from bench.data.toml_file import read_toml
 from bench.model import BenchError
 
 SHAPES_DIR = DATA / "shapes"
@@ -96,12 +96,7 @@ def load(name: str | None, shape_file: Path | None = None) -> Shape:
 
 def _read(path: Path) -> Shape:
     fix = f"write it like {SHAPES_DIR.name}/llama3-8b.toml: " + ", ".join(field.name for field in fields(Shape))
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"the shape file {path} cannot be read: {error.strerror}", "check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(f"the shape file {path} is not valid TOML: {error}", fix) from error
+    values = read_toml(path, "shape file", fix)
     known = {field.name: field for field in fields(Shape)}
     if unknown := sorted(set(values) - set(known)):
         raise BenchError(f"the shape file {path} has an unknown key {unknown[0]!r}", fix)

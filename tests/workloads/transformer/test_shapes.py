@@ -31,7 +31,7 @@ def test_a_bad_shape_file_is_refused(old, new, words, tmp_path):
 
 
 def test_a_missing_shape_file_or_name_is_refused(tmp_path):
-    with pytest.raises(BenchError, match="cannot be read"):
+    with pytest.raises(BenchError, match="cannot read the shape file"):
         shapes.load(None, str(tmp_path / "none.toml"))
     with pytest.raises(BenchError, match="'gpt9'") as refused:
         shapes.load("gpt9")
