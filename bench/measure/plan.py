@@ -21,7 +21,6 @@ from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.transformer.options import TransformerOptions
 
 
-
 @option_group("What is measured", 1)
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:

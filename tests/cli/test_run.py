@@ -281,7 +281,7 @@ def test_stdout_on_a_full_disk_is_told(tmp_path):
             text=True,
             cwd=ROOT,
         )
-    assert done.returncode == 2
+    assert done.returncode == 74
     assert "Traceback" not in done.stderr
     assert len(rows(tmp_path)) == 1
 
