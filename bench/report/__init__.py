@@ -74,6 +74,7 @@ def render(
     entries = collect(frame, result)
     chosen = words.headline(entries)
     timed = runs(frame, sidecars)
+    ready = [] if outlook is None else money.starts(outlook)
     drawn = {
         "pick": pick.draw(entries),
         "mining": rates.draw(entries, "hash", result.published),
@@ -81,14 +82,14 @@ def render(
         "time": timeline.draw(timed),
         "roof": roofline.draw(entries, result.published),
         "sweep": sweep.draw(entries),
-        "money": None if outlook is None else money.chart(outlook),
+        "money": None if outlook is None else money.chart(outlook, ready),
     }
     data: dict[str, Any] = {
         "cards": words.listed(list(dict.fromkeys(entry.card for entry in entries))),
         "source": f"measured {_dates(frame)}, bitwatt {__version__}",
     }
-    if outlook is not None and money.starts(outlook):
-        data["money"] = money.data(outlook, {entry.card: entry.series for entry in entries})
+    if outlook is not None and ready:
+        data["money"] = money.data(outlook, ready, {entry.card: entry.series for entry in entries})
     data["compare"] = side_by_side.side_by_side(frame, result, entries)
     data["budget"] = side_by_side.budget(entries)
     answered = answers.answers(frame, entries, outlook)
@@ -121,7 +122,7 @@ def render(
         means=tables.means_table(result),
         published=tables.published_table(result),
         windows=tables.windows_table(timed),
-        money=None if outlook is None else money_tables.section(outlook),
+        money=None if outlook is None else money_tables.section(outlook, ready, drawn["money"]),
         checks=checks.section(frame),
         settings=settings.settings_table(frame),
         style=html.own_text("page.css"),

@@ -7,7 +7,7 @@ in Chromium compares the two. Every cell that the sliders change is filled here 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -82,13 +82,12 @@ def asic_inputs(outlook: Outlook) -> Inputs:
     )
 
 
-def data(outlook: Outlook, series: Mapping[str, int]) -> dict[str, Any]:
+def data(outlook: Outlook, ready: Sequence[Start], series: Mapping[str, int]) -> dict[str, Any]:
     """What the page's script needs: a scenario per card and the ASIC's."""
     return {
         "currency": outlook.prices.currency,
         "cards": [
-            {"name": item.name, "series": series.get(item.name, 0), "inputs": asdict(item.inputs)}
-            for item in starts(outlook)
+            {"name": item.name, "series": series.get(item.name, 0), "inputs": asdict(item.inputs)} for item in ready
         ],
         "asic": {"name": outlook.prices.asic.name, "inputs": asdict(asic_inputs(outlook))},
         "sliders": list(SLIDERS),
@@ -124,17 +123,16 @@ def starts(outlook: Outlook) -> list[Start]:
     return found
 
 
-def chart(outlook: Outlook) -> Figure | None:
+def chart(outlook: Outlook, ready: Sequence[Start]) -> Figure | None:
     """Net $/h of both uses over one price, for the first card; the script draws it again when a slider moves."""
-    ready = starts(outlook)
     if not ready:
         return None
     views = [
         View(
             f"over {name.partition(':')[0].lower()}",
-            _lines(field, outlook, ready[0].inputs),
+            _lines(field, outlook, ready),
             {
-                "xaxis": axis(axis_title(field, outlook), range=list(limits(field, outlook))),
+                "xaxis": axis(axis_title(field, outlook), range=list(limits(field, outlook, ready))),
                 "yaxis": axis(f"Net ({outlook.prices.currency}/h)"),
             },
             400,
@@ -154,8 +152,9 @@ def axis_title(field: str, outlook: Outlook) -> str:
     return f"{name.partition(':')[0]} ({in_currency(unit, outlook)})"
 
 
-def _lines(field: str, outlook: Outlook, inputs: Inputs) -> list[dict[str, Any]]:
-    low, high = limits(field, outlook)
+def _lines(field: str, outlook: Outlook, ready: Sequence[Start]) -> list[dict[str, Any]]:
+    low, high = limits(field, outlook, ready)
+    inputs = ready[0].inputs
     xs = [low + (high - low) * step / 60 for step in range(61)]
     return [
         {
@@ -193,19 +192,19 @@ def idle_text(gain: float, currency: str) -> str:
     return f"Mining in the hours that are not rented loses {written(abs(gain), 4)} {currency}/h: leave the card idle."
 
 
-def limits(field: str, outlook: Outlook) -> tuple[float, float]:
+def limits(field: str, outlook: Outlook, ready: Sequence[Start]) -> tuple[float, float]:
     """Ends of a slider: from nothing (or below, where the file's price is) to well above the file's highest."""
     if field == "utilisation":
         return 0.01, 1.0
     rents = [price.range for _, price in outlook.prices.rents]
     ranges = rents if field == "rent" else [outlook.prices.items[field].range]
-    started = [getattr(item.inputs, field) for item in starts(outlook)]
+    started = [getattr(item.inputs, field) for item in ready]
     low = min([item.low or 0.0 for item in ranges] + started)
     high = max([item.high or 0.0 for item in ranges] + started)
-    return min(0.0, low), _round_up(high * 2.5) or 1.0
+    return min(0.0, low), round_up(high * 2.5) or 1.0
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """The next 1, 2 or 5 times a power of ten."""
     if value <= 0:
         return 0.0

@@ -15,12 +15,11 @@ from bench.report.money import (
     SLIDERS,
     Start,
     asic_inputs,
-    chart,
     idle_text,
     in_currency,
     limits,
+    round_up,
     sides,
-    starts,
     verdict_text,
     written,
 )
@@ -39,9 +38,9 @@ class Slider:
     value: float
 
     @property
-    def step(self) -> str:
-        """``any``: a step would round what the price file says. The arrows then move by one, so give a hundredth."""
-        return "any"
+    def step(self) -> float:
+        """What an arrow of the number field adds; any other value may be typed."""
+        return round_up((self.high - self.low) / 200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +72,12 @@ class Panel:
     """Cards that the price file has no rent for."""
 
 
-def section(outlook: Outlook) -> Money:
+def section(outlook: Outlook, ready: Sequence[Start], drawn: Figure | None) -> Money:
     """The section for one price file."""
-    ready = starts(outlook)
     return Money(
         as_of=outlook.prices.as_of.isoformat(),
         panel=panel(outlook, ready) if ready else None,
-        chart=chart(outlook),
+        chart=drawn,
         ranges=ranges_table(outlook),
         break_evens=break_evens_table(outlook),
         site=site_table(outlook),
@@ -96,7 +94,9 @@ def panel(outlook: Outlook, ready: Sequence[Start]) -> Panel:
     return Panel(
         cards=[item.name for item in ready],
         sliders=[
-            Slider(field, name, in_currency(unit, outlook), *limits(field, outlook), value=getattr(likely, field))
+            Slider(
+                field, name, in_currency(unit, outlook), *limits(field, outlook, ready), value=getattr(likely, field)
+            )
             for field, (name, unit) in SLIDERS.items()
         ],
         verdict=verdict_text(economics.advantage(likely), currency),

@@ -1,4 +1,4 @@
-"""What the CSVs say, in plain words and in one tile per card. Pure; verdicts are :mod:`bench.analysis.compare`'s."""
+"""What the CSVs say, in plain words. Pure; verdicts are :mod:`bench.analysis.compare`'s."""
 
 from __future__ import annotations
 
@@ -8,29 +8,14 @@ from typing import TYPE_CHECKING
 
 from bench.analysis.compare import Result
 from bench.model import Comparison
-from bench.output.format import MISSING, figures
+from bench.output.format import figures
 from bench.report.entries import Entry, best, interval_text
-from bench.report.figure import GLYPHS
 from bench.report.pick import tasks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_CARDS = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One card at a glance: its name, its marker and labelled figures."""
-
-    card: str
-    series: int
-    figures: tuple[tuple[str, str, str], ...]
-    """What, the figure, and a remark."""
-
-    @property
-    def glyph(self) -> str:
-        return GLYPHS[self.series % len(GLYPHS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,42 +46,12 @@ def lead(entries: Sequence[Entry], card: str, task: str | None, metric: str) -> 
     return best([entry for entry in entries if entry.card == card and entry.task == task], metric)
 
 
-def tiles(entries: Sequence[Entry], chosen: Headline) -> list[Tile]:
-    """One tile per card, in the page's order."""
-    found = []
-    for series, card in dict.fromkeys((entry.series, entry.card) for entry in entries):
-        lines: list[tuple[str, str, str]] = []
-        for what, task, metric in (
-            ("Mining", chosen.mining, chosen.metrics[0]),
-            ("AI, modelled", chosen.ai, chosen.metrics[1]),
-        ):
-            entry = lead(entries, card, task, metric)
-            if entry is not None:
-                value, bracket, bounds = interval_text(entry.metrics[metric]).partition(" [")
-                remarks = [f"95% interval [{bounds}" if bracket else "", _power(entry)]
-                lines.append((f"{what}: {entry.task}", value, "; ".join(part for part in remarks if part)))
-            elif task is not None:
-                timed = lead(entries, card, task, "rate_per_s") is not None
-                lines.append((f"{what}: {task}", MISSING, "no watts were read" if timed else "no valid window"))
-        found.append(Tile(card, series, tuple(lines)))
-    return found[:MOST_CARDS]
-
-
 def no_pick(chosen: Headline) -> str:
     """Why hashes cannot be compared with tokens."""
     missing = [name for name, task in (("mining", chosen.mining), ("AI", chosen.ai)) if task is None]
     if missing:
         return f"No valid {' and no '.join(missing)} row is here, so hashes cannot be compared with tokens."
     return "No card ran both mining and AI at one setting, so hashes cannot be compared with tokens."
-
-
-def _power(entry: Entry) -> str:
-    watts = entry.figure("power_mean_w")
-    if watts is None or watts.value is None:
-        return ""
-    said = f"{figures(watts.value)} W" + (" assumed" if entry.key["energy_source"] == "assumed" else "")
-    limit = entry.key["power_limit_w"]
-    return f"{said} of {figures(limit)} W ({watts.value / limit:.0%})" if limit else said
 
 
 def _scope(entry: Entry) -> str:
@@ -133,7 +88,8 @@ def _coverage(entries: Sequence[Entry], frame: pd.DataFrame) -> str:
     text = f"{_count(cards, 'card')}, {_count(frame['run_id'].nunique(), 'run')}, {_count(len(frame), 'window')}"
     if not bad:
         return f"{text}; every window is verified and valid."
-    return f"{text}; {bad:,} of them not valid or not verified, listed below and in no figure."
+    are = "is" if bad == 1 else "are"
+    return f"{text}; {bad:,} of them {are} not valid or not verified, {are} listed below and in no figure."
 
 
 def _meters(entries: Sequence[Entry]) -> list[str]:
@@ -148,15 +104,16 @@ def _meters(entries: Sequence[Entry]) -> list[str]:
     found = []
     if read:
         parts = [
-            f"of {listed(list(cards))} {'assumed, not measured' if source == 'assumed' else f'at the scope “{scope}”'}"
+            ("assumed, not measured," if source == "assumed" else f"measured at the scope “{scope}”")
+            + f" for {listed(list(cards))}"
             for (source, scope), cards in read.items()
         ]
-        found.append(f"Watts: {'; '.join(parts)}.")
+        found.append(f"Power is {'; '.join(parts)}.")
     if without:
         some = "some workloads of " if any(card in held for held in read.values() for card in without) else ""
-        found.append(f"No watts were read for {some}{listed(list(without))}: no joules can be told, only rates.")
+        found.append(f"No power was read for {some}{listed(list(without))}: there are rates, and no joules.")
     if len({scope for _, scope in read}) > 1:
-        found.append("Different scopes cover different parts of a machine, so their joules are not the same joules.")
+        found.append("Different scopes cover different parts of a machine, so their joules cannot be compared.")
     return found
 
 
@@ -189,7 +146,7 @@ def _leads(entries: Sequence[Entry], result: Result, chosen: Headline) -> list[s
             verdicts.append(item.verdict)
         found += _both(card, result.baseline, verdicts)
     for reason, names in refused.items():
-        found.append(f"{listed(list(names))} cannot be set against {result.baseline}: {reason}.")
+        found.append(f"{listed(list(names))} cannot be compared with {result.baseline}: {reason}.")
     return found
 
 
@@ -224,7 +181,7 @@ def _against(card: str, baseline: str, item: Comparison, what: str, task: str) -
         case "same":
             return f"{where}{times}: the same within 1%."
         case _:
-            return f"{where}{times}, which cannot be told from equal: {item.reason}."
+            return f"{where}{times}; the difference is not resolved: {item.reason}."
 
 
 def _times(ratio: float) -> str:
@@ -241,21 +198,21 @@ def _both(card: str, baseline: str, verdicts: Sequence[str]) -> list[str]:
         return [f"So {card} does more of both."]
     if mining in down and ai in down:
         return [f"So {baseline} does more of both."]
-    miner, thinker = (card, baseline) if mining in up else (baseline, card)
-    return [f"So {miner} is the better miner of the two and {thinker} the better at AI."]
+    miner, ai_card = (card, baseline) if mining in up else (baseline, card)
+    return [f"So {miner} is the better miner of the two and {ai_card} the better at AI."]
 
 
 def _cautions(entries: Sequence[Entry], frame: pd.DataFrame) -> list[str]:
     found = []
     short = [mode for mode in ("quick", "smoke") if (frame["mode"] == mode).any()]
     if short:
-        found.append(f"Some windows are {listed(short)} ones: too short for a verdict.")
+        found.append(f"Some windows were measured in {listed(short)} mode, which is too short for a verdict.")
     unsteady = int((frame["steady"] == False).fillna(False).sum())  # noqa: E712 - missing is not unsteady
     if unsteady:
-        found.append(f"{_count(unsteady, 'window')} began before rate, power and temperature stood still.")
+        found.append(f"{_count(unsteady, 'window')} began before rate, power and temperature were steady.")
     dirty = int((frame["dirty"] == True).fillna(False).sum())  # noqa: E712
     if dirty:
-        found.append(f"{_count(dirty, 'window')} came from a harness with uncommitted changes.")
+        found.append(f"{_count(dirty, 'window')} came from code with uncommitted changes.")
     emulated = dict.fromkeys(f"{entry.key['dtype']} on {entry.card}" for entry in entries if not entry.key["native"])
     if emulated:
         found.append(f"Emulated by the device, not native: {listed(list(emulated))}.")

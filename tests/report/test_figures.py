@@ -87,7 +87,7 @@ def test_without_watts_the_pick_falls_back_to_rates_and_says_so(tmp_path):
     assert "No power was read" in figure.note
     assert "GH/s" in figure.views[0].layout["xaxis"]["title"]["text"]
     text = Page(report.render(frame, result)).visible
-    assert "No watts were read for Example GPU A" in text
+    assert "No power was read for Example GPU A" in text
     assert "MH/J" not in text
 
 

@@ -77,10 +77,12 @@ def test_money_is_written_so_that_a_small_figure_is_not_lost(value, decimals, te
 def test_a_slider_reaches_beyond_the_price_files_highest(sample):
     found = outlook(sample[0])
     for field in money.SLIDERS:
-        low, high = money.limits(field, found)
+        low, high = money.limits(field, found, money.starts(found))
         assert all(low <= getattr(item.inputs, field) <= high for item in money.starts(found))
-    assert money.limits("utilisation", found) == (0.01, 1.0)
-    assert money.limits("electricity", found)[1] >= 2 * found.prices.items["electricity"].range.high
+    assert money.limits("utilisation", found, money.starts(found)) == (0.01, 1.0)
+    assert (
+        money.limits("electricity", found, money.starts(found))[1] >= 2 * found.prices.items["electricity"].range.high
+    )
 
 
 def test_a_hostile_price_file_is_text(sample):

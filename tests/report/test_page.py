@@ -75,7 +75,7 @@ def test_an_invalid_row_is_in_no_figure_and_in_the_list_with_its_reason(tmp_path
     assert max(view.data[0]["x"]) == pytest.approx(CARD_A.hash_per_s / 1e9, rel=0.05)
     text = Page(report.render(frame, result)).visible
     assert "the counter ran backwards" in text
-    assert "1 of them not valid" in text
+    assert "1 of them is not valid" in text
     assert "✖ invalid" in text
 
 

@@ -41,14 +41,14 @@ def test_a_sweep_does_not_hide_the_comparison_at_the_leading_limit(sample):
     frame, result, sidecars = sample
     text = Page(report.render(frame, result, sidecars)).visible
     assert "So Example GPU B is the better miner of the two" in text
-    assert "cannot be set against Example GPU A: refused: energy_scope package against gpu" in text
+    assert "cannot be compared with Example GPU A: refused: energy_scope package against gpu" in text
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"mode": "smoke"}, "Some windows are smoke ones"),
-        ({"steady": False}, "began before rate, power and temperature stood still"),
+        ({"mode": "smoke"}, "measured in smoke mode"),
+        ({"steady": False}, "began before rate, power and temperature were steady"),
         ({"dirty": True}, "uncommitted changes"),
         ({"native": False}, "Emulated by the device"),
         ({"implementation": "torch-portable"}, "portable loop"),
