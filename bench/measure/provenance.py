@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import __version__
 from bench.data import PACKAGE
+from bench.measure import host
 from bench.measure.row import Context
 from bench.model import Device
 
@@ -37,6 +38,7 @@ def context(how: str, device: Device, *, host_label: str | None = None) -> Conte
         torch=version("torch"),
         cupy=next((found for name in CUPY_DISTRIBUTIONS if (found := version(name))), None),
         device_choice=how,
+        host_state=host.state(),
     )
 
 

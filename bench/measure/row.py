@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from bench.measure.host import HostState
+from bench.measure.interference import Interference
 from bench.model import (
     METHOD_VERSION,
     SCHEMA_VERSION,
@@ -42,6 +44,7 @@ class Context:
     torch: str | None = None
     cupy: str | None = None
     device_choice: str | None = None
+    host_state: HostState = field(default_factory=HostState)
 
 
 def record(
@@ -59,6 +62,7 @@ def record(
     steady: bool | None,
     idle: Idle | None,
     started: datetime,
+    others: Interference,
 ) -> Record:
     """The CSV row of one window."""
     rate = window.work / window.seconds
@@ -71,6 +75,8 @@ def record(
         method_version=METHOD_VERSION,
         started_utc=started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         **_shared(context),
+        **_shared(context.host_state),
+        **_shared(others),
         **_device_columns(device),
         **_shared(state),
         **_shared(variant, without={"options"}),

@@ -9,18 +9,18 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from bench.measure import interference, steadiness, stopping
 from bench.measure import row as rows
-from bench.measure import stopping
 from bench.measure.observer import Observer, Silent
 from bench.measure.row import Context
-from bench.measure.timing import STEADY_BLOCKS, Timing, reads_watts
+from bench.measure.steadiness import Block
+from bench.measure.timing import Timing, reads_watts
 from bench.model import (
     EXIT_INVALID,
     BenchError,
@@ -38,12 +38,6 @@ from bench.model import (
 )
 from bench.power import energy
 
-# Steady state (docs/method.md, thresholds of this project's own): the last three blocks agree within these.
-STEADY_RATE = 0.005
-STEADY_POWER = 0.01
-STEADY_SLOPE_C_PER_S = 0.1
-
-
 KEEP_BUILT = 0.5
 """Share of device memory up to which built jobs are kept for their next repeat instead of being built again."""
 
@@ -55,6 +49,9 @@ class _Built:
     job: Job
     iterations: int
     """Iterations of one launch."""
+    steady: bool | None = None
+    """Verdict of the warm-up; None where it was not judged."""
+    warmed: bool = False
 
 
 @dataclass
@@ -89,7 +86,8 @@ def measure(
     seed: int | None = None,
     reference_meter: ReferenceMeter | None = None,
 ) -> Iterator[Measurement | Idle | Refusal]:
-    """Run every variant ``timing.repeats`` times, interleaved (A B C, C B A, …), and yield each window as it ends.
+    """Run every variant ``timing.repeats`` times, interleaved in an order drawn anew for each round, so that
+    drift and neighbours fall on all alike; yield each window as it ends.
 
     The meter must have been started. An idle baseline comes first and last where watts are read; the caller passes
     both to :func:`bench.measure.row.settle` to settle the net columns. A variant that cannot run, or whose output is
@@ -104,15 +102,18 @@ def measure(
     done: list[list[Record]] = [[] for _ in variants]
     numbers = itertools.count(1)
     places = range(len(variants))
+    order = list(places)
+    rule = stopping.RULES[timing.stop]
     try:
         begun = time.monotonic()
         for repeat in range(1, timing.repeats + 1):
             if stopping.over_budget(time.monotonic() - begun, repeat - 1, timing):
                 run.observer.note(f"stopped after {repeat - 1} repeats: one more would pass {timing.budget_s:g} s")
                 break
-            for place in places if repeat % 2 else reversed(places):
+            run.rng.shuffle(order)
+            for place in order if repeat > 1 else places:
                 variant = variants[place]
-                if place in refused or stopping.precise_enough(done[place], timing):
+                if place in refused or stopping.enough(done[place], rule):
                     continue
                 try:
                     with translate_device_errors(run, variant):
@@ -233,31 +234,46 @@ def _work_for(run: _Run, built: _Built, seconds: float, begun_s: float) -> Windo
             return Window(start, now, launches, iterations * facts.work_per_iteration)
 
 
-def _warm_up(run: _Run, variant: Variant, built: _Built, *, first: bool) -> bool | None:
-    """Work until rate, power and temperature stand still; False at the bound, None where it is not judged."""
+def _warm_up(run: _Run, variant: Variant, built: _Built) -> str | None:
+    """Warm up a job before its first window, and settle it before each later one.
+
+    Returns:
+        What still moved at the end of the warm-up, and by how much; None where it was steady or not judged.
+    """
     timing = run.timing
+    if built.warmed:
+        built.iterations = _corrected(built, _work_for(run, built, timing.settle_s, 0.0), timing.launch_s)
+        return None
     run.observer.stage(variant, "warm up", timing.warmup_max_s)
-    blocks: list[tuple[float, float | None, float | None]] = []
+    blocks: list[Block] = []
     done = 0.0
-    while True:
+    moved = None
+    while done < timing.warmup_max_s or not blocks:
         window = _work_for(run, built, timing.block_s, done)
         done += window.seconds
         built.iterations = _corrected(built, window, timing.launch_s)
-        latest = run.meter.latest()
-        power = None
-        if run.metered:
-            # Judged up to where samples have arrived: waiting for the rest would let the device go idle.
-            late_ns = int(run.meter.sensor.settle_s * 1e9)
-            seen = replace(window, end_ns=max(window.end_ns - late_ns, window.start_ns + 1))
-            samples = run.meter.samples(seen.start_ns, seen.end_ns)
-            power = energy.measure(samples, seen, run.meter.sensor).power_mean_w
-        blocks.append((window.work / window.seconds, power, latest.temperature_c if latest else None))
-        if done < timing.warmup_min_s:
-            continue
-        if timing.judges_steady and _steady(blocks[-STEADY_BLOCKS:], timing.block_s):
-            return True
-        if done >= timing.warmup_max_s or (not first and not timing.judges_steady):
-            return False if timing.judges_steady else None
+        blocks.append(_block(run, window))
+        moved = steadiness.moved(blocks, timing.block_s)
+        if moved is None and done >= timing.warmup_min_s:
+            break
+    built.warmed = True
+    if timing.judges_steady:
+        built.steady = moved is None
+        return moved
+    return None
+
+
+def _block(run: _Run, window: Window) -> Block:
+    """What a block of the warm-up is judged by."""
+    latest = run.meter.latest()
+    power_w = None
+    if run.metered:
+        # Judged up to where samples have arrived: waiting for the rest would let the device go idle.
+        late_ns = int(run.meter.sensor.settle_s * 1e9)
+        seen = replace(window, end_ns=max(window.end_ns - late_ns, window.start_ns + 1))
+        samples = run.meter.samples(seen.start_ns, seen.end_ns)
+        power_w = energy.measure(samples, seen, run.meter.sensor).power_mean_w
+    return Block(window.work / window.seconds, power_w, latest.temperature_c if latest else None)
 
 
 def _corrected(built: _Built, window: Window, launch_s: float) -> int:
@@ -266,32 +282,10 @@ def _corrected(built: _Built, window: Window, launch_s: float) -> int:
     return max(1, round(launch_s / seconds_per_iteration))
 
 
-def _steady(blocks: Sequence[tuple[float, float | None, float | None]], block_s: float) -> bool:
-    if len(blocks) < STEADY_BLOCKS:
-        return False
-    rates = [rate for rate, _, _ in blocks]
-    watts = [power for _, power, _ in blocks if power is not None]
-    temperatures = [temperature for _, _, temperature in blocks if temperature is not None]
-    if _spread(rates) > STEADY_RATE:
-        return False
-    if len(watts) == len(blocks) and _spread(watts) > STEADY_POWER:
-        return False
-    if len(temperatures) == len(blocks):
-        slope = (temperatures[-1] - temperatures[0]) / ((len(blocks) - 1) * block_s)
-        # Sensors count whole degrees: one step over the three blocks is no slope.
-        return abs(slope) <= STEADY_SLOPE_C_PER_S or abs(temperatures[-1] - temperatures[0]) <= 1.0
-    return True
-
-
-def _spread(values: Sequence[float]) -> float:
-    mean = statistics.fmean(values)
-    return (max(values) - min(values)) / mean if mean else math.inf
-
-
 def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, idle: Idle | None) -> Measurement:
     """One window: warm up, measure, audit, and put the row together."""
     timing, job = run.timing, built.job
-    steady = _warm_up(run, variant, built, first=repeat == 1)
+    moved = _warm_up(run, variant, built)
     # The window is judged by its own output alone; what the warm-up found is judged here, before.
     warm = job.audit()
     run.observer.stage(variant, f"window {repeat}/{timing.repeats}", timing.window_s)
@@ -299,7 +293,9 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
     started = datetime.now(UTC)
     if run.reference_meter is not None:
         run.reference_meter.begin()
+    before = interference.read()
     window = _work_for(run, built, timing.window_s, 0.0)
+    others = interference.between(before, interference.read())
     reference_energy_j = None if run.reference_meter is None else run.reference_meter.end()
     audit = job.audit()
     if not warm.ok:
@@ -320,10 +316,14 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
         audit,
         state,
         repeat,
-        steady,
+        built.steady,
         idle,
         started,
+        others,
     )
+    if moved is not None:
+        warning = f"not steady after the warm-up: {moved}"
+        record = replace(record, warnings=f"{record.warnings};{warning}" if record.warnings else warning)
     if not record.valid:
         run.observer.note(f"invalid window of {variant.label}: {record.invalid_reasons}")
     return Measurement(

@@ -53,6 +53,16 @@ class Record:
     mig: bool | None = _column("MIG mode on")
     ecc: bool | None = _column("ECC on")
     co_tenants: int | None = _column("other processes with a context on the card")
+    # the machine
+    cpu_governor: str | None = _column("frequency governor of the CPU")
+    cpu_boost: bool | None = _column("whether the CPU may boost")
+    smt: bool | None = _column("whether cores run two threads")
+    microcode: str | None = _column("microcode revision of the CPU")
+    numa_nodes: int | None = _column("NUMA nodes of the machine")
+    huge_pages: str | None = _column("transparent huge pages: always, madvise or never")
+    load_average_start: float | None = _column("load average of the last minute when the run began")
+    container: str | None = _column("container engine, where the run was in one")
+    hypervisor: str | None = _column("vendor of the virtual machine, where the run was in one")
     # workload
     workload: str
     phase: str | None = _column("gemm, prefill, decode, train, …")
@@ -67,7 +77,7 @@ class Record:
     options: str | None = _column("further settings that must match")
     # window
     repeat: int
-    mode: str = field(metadata={"doc": "standard, quick or smoke: how long windows and warm-up are"})
+    mode: str = field(metadata={"doc": "standard, quick, smoke or thorough: how long windows and warm-up are"})
     window_s: float
     launches: int
     work: float
@@ -106,6 +116,10 @@ class Record:
     mem_clock_mhz_mean: float | None = _column("mean memory clock")
     throttle_reasons: str | None = _column("clocks-event reasons seen, joined by ;")
     throttle_s: float | None = _column("seconds under a reason that invalidates")
+    others_cpu_s: float | None = _column("CPU seconds that other processes used in the window, over all cores")
+    steal_s: float | None = _column("CPU seconds that the hypervisor gave to others in the window, over all cores")
+    cpu_pressure_s: float | None = _column("seconds of the window in which some task waited for a core")
+    involuntary_switches: int | None = _column("how often the harness was taken off a core in the window")
     # proof of work
     share_bits: int | None = _column("leading zero bits of a share")
     shares_expected: float | None = _column("hashes ÷ 2^share_bits")

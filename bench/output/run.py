@@ -42,7 +42,7 @@ def row_notes(records: Sequence[Record]) -> list[str]:
             notes.setdefault(f"invalid: {record.invalid_reasons or 'no reason was given'}", []).append(what)
         elif not record.verified:
             notes.setdefault("not verified", []).append(what)
-        if record.steady is False:
+        if record.steady is False and record.energy_j is not None:
             notes.setdefault("not steady when the window began", []).append(what)
         # without a meter the only warning is why there are no watts, and that was said before the run
         for warning in (record.warnings or "").split(";") if record.meter else ():

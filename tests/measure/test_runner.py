@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import typing
 from dataclasses import replace
 
 import pytest
 
 from bench.measure import row, runner, stopping
 from bench.measure import timing as timings
+from bench.measure.observer import Silent
 from bench.measure.timing import TimingOptions
 from bench.model import BenchError, Device, Idle, Measurement, Refusal, Skip, Variant
 from bench.power.none import NullMeter
@@ -39,9 +42,38 @@ def no_job_left_open(monkeypatch):
 
 def test_repeats_interleave_the_variants():
     items = run([A, B, C], replace(FAST, repeats=2))
-    assert [item.record.shape for item in items] == ["a", "b", "c", "c", "b", "a"]
+    assert [item.record.shape for item in items[:3]] == ["a", "b", "c"], "the first round builds them in order"
+    assert sorted(item.record.shape for item in items[3:]) == ["a", "b", "c"]
     assert [item.record.repeat for item in items] == [1, 1, 1, 2, 2, 2]
     assert [item.row for item in items] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_order_of_later_rounds_is_drawn_anew_and_follows_the_seed():
+    many = replace(FAST, repeats=5, window_s=0.02, warmup_min_s=0.0, warmup_max_s=0.01, block_s=0.01, settle_s=0.01)
+    shapes = [item.record.shape for item in run([A, B, C], many)]
+    rounds = {tuple(shapes[first : first + 3]) for first in range(0, 15, 3)}
+    assert all(sorted(each) == ["a", "b", "c"] for each in rounds)
+    assert len(rounds) > 1
+    assert shapes == [item.record.shape for item in run([A, B, C], many)], "same seed, same order"
+
+
+def test_only_the_first_window_of_a_job_is_warmed_up_at_length():
+    stages = []
+
+    class Watching(Silent):
+        def stage(self, variant, stage, seconds):
+            stages.append(stage)
+
+    run([A], replace(FAST, repeats=3), observer=Watching())
+    assert stages.count("warm up") == 1
+    assert stages.count("window 2/3") == stages.count("window 3/3") == 1
+
+
+def test_what_others_used_is_in_the_row():
+    (item,) = run([A], replace(FAST, window_s=0.3))
+    record = item.record
+    assert record.others_cpu_s is None or 0 <= record.others_cpu_s <= 2 * record.window_s * (os.cpu_count() or 1)
+    assert record.involuntary_switches is not None
 
 
 def test_rate_is_work_over_window_and_the_window_is_as_long_as_asked():
@@ -162,28 +194,28 @@ def test_launches_are_sized_near_the_aim_and_vary():
     assert 8 <= sum(last) / len(last) <= 32
 
 
-def test_the_stop_rule_ends_early_only_when_rate_and_work_per_joule_are_narrow():
+def test_a_rule_judges_rates_and_work_per_joule_of_valid_windows():
     (item,) = run([A])
 
-    def rows(rates, per_j=(None, None, None), valid=True):
-        pairs = zip(rates, per_j, strict=True)
+    def rows(rates, per_j=None, valid=True):
+        pairs = zip(rates, per_j or [None] * len(rates), strict=True)
         return [replace(item.record, rate_per_s=rate, work_per_j=eff, valid=valid) for rate, eff in pairs]
 
-    timing = replace(FAST, target_half_width=0.01)
-    narrow, wide = [100.0, 100.1, 99.9], [100.0, 103.0, 97.0]
-    assert stopping.precise_enough(rows(narrow), timing)
-    assert stopping.precise_enough(rows(narrow, narrow), timing)
-    assert not stopping.precise_enough(rows(wide), timing)
-    assert not stopping.precise_enough(rows(narrow, wide), timing)
-    assert not stopping.precise_enough(rows(narrow)[:2], timing), "two windows tell no spread"
-    assert not stopping.precise_enough(rows(narrow, valid=False), timing), "invalid windows settle nothing"
-    assert not stopping.precise_enough(rows(narrow), FAST)
+    rule = stopping.HalfWidth(target=0.01, least=4)
+    narrow, wide = [100.0, 100.1, 99.9, 100.0], [100.0, 107.0, 93.0, 100.0]
+    assert stopping.enough(rows(narrow), rule)
+    assert stopping.enough(rows(narrow, narrow), rule)
+    assert not stopping.enough(rows(wide), rule)
+    assert not stopping.enough(rows(narrow, wide), rule)
+    assert not stopping.enough(rows(narrow)[:3], rule), "too few windows"
+    assert not stopping.enough(rows(narrow, valid=False), rule), "invalid windows settle nothing"
+    assert not stopping.enough(rows(narrow), stopping.FixedCount())
+    assert stopping.enough(rows(narrow * 4), stopping.Entropy()), "the same figures again bring nothing new"
+    assert not stopping.enough(rows([100.0 * 1.02**n for n in range(16)]), stopping.Entropy()), "each one is new"
 
 
-def test_the_stop_rule_can_both_stop_and_go_on():
-    asked = timings.timing(TimingOptions(), metered=True)
-    assert asked.repeats > stopping.LEAST_REPEATS
-    assert asked.target_half_width is not None
+def test_every_rule_has_a_name_that_the_timing_knows():
+    assert set(stopping.RULES) == set(typing.get_args(typing.get_type_hints(TimingOptions)["stop"]))
 
 
 def test_the_budget_lets_no_round_begin_that_would_pass_it():
@@ -216,6 +248,8 @@ def test_steady_needs_three_blocks_that_agree_in_rate_power_and_temperature():
 def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed(on_close, audits):
     """Whether it fails while it is verified (0) or in a window (3), and whatever closing raises."""
 
+
+def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed():
     class Faulty(workload.FakeJob):
         def sync(self):
             if self.audits >= audits:
@@ -263,8 +297,10 @@ def test_memory_is_freed_between_variants_when_it_is_short():
 
 
 def test_timing_of_the_modes():
-    assert timings.timing(TimingOptions(), metered=True).window_s == 30
-    assert timings.timing(TimingOptions(), metered=False).window_s == 5
+    metered, plain = (timings.timing(TimingOptions(), metered=each) for each in (True, False))
+    assert (metered.window_s, metered.repeats) == (10, 5)
+    assert (plain.window_s, plain.repeats) == (1, 12)
+    assert timings.timing(TimingOptions(thorough=True), metered=True).window_s == 30
     assert timings.timing(TimingOptions(quick=True), metered=True).window_s == 5
     assert timings.timing(TimingOptions(smoke=True), metered=True).window_s == 1
     assert timings.timing(TimingOptions(smoke=True), metered=False).idle_s == 0
@@ -284,6 +320,7 @@ def test_timing_of_the_modes():
         {"warmup_s": -1.0},
         {"warmup_s": math.nan},
         {"quick": True, "smoke": True},
+        {"quick": True, "thorough": True},
     ],
 )
 def test_impossible_timing_is_refused(asked):
