@@ -103,6 +103,8 @@ def measure(
     numbers = itertools.count(1)
     places = range(len(variants))
     order = list(places)
+    # Of its own, so that the order follows the seed however many launches a window takes.
+    shuffle = random.Random(seed).shuffle
     rule = stopping.RULES[timing.stop]
     try:
         begun = time.monotonic()
@@ -110,7 +112,7 @@ def measure(
             if stopping.over_budget(time.monotonic() - begun, repeat - 1, timing):
                 run.observer.note(f"stopped after {repeat - 1} repeats: one more would pass {timing.budget_s:g} s")
                 break
-            run.rng.shuffle(order)
+            shuffle(order)
             for place in order if repeat > 1 else places:
                 variant = variants[place]
                 if place in refused or stopping.enough(done[place], rule):

@@ -230,19 +230,6 @@ def test_the_budget_lets_no_round_begin_that_would_pass_it():
     assert 1 <= len(items) < 10
 
 
-def test_steady_needs_three_blocks_that_agree_in_rate_power_and_temperature():
-    def blocks(rates=(1.0, 1.0, 1.0), watts=(9.0, 9.0, 9.0), degrees=(60.0, 60.0, 60.0)):
-        return list(zip(rates, watts, degrees, strict=True))
-
-    assert runner._steady(blocks(), 2.0)
-    assert not runner._steady(blocks()[:2], 2.0)
-    assert not runner._steady(blocks(rates=(1.0, 1.0, 1.01)), 2.0)
-    assert not runner._steady(blocks(watts=(9.0, 9.0, 9.2)), 2.0)
-    assert not runner._steady(blocks(degrees=(60.0, 61.0, 62.0)), 2.0)
-    assert runner._steady(blocks(degrees=(60.0, 60.0, 61.0)), 2.0), "one step of a whole-degree sensor"
-    assert runner._steady(blocks(watts=(None, None, None), degrees=(None, None, None)), 2.0)
-
-
 @pytest.mark.parametrize("on_close", [RuntimeError("CUDA error: still broken"), BenchError("still broken", "reset it")])
 @pytest.mark.parametrize("audits", [0, 3])
 def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed(on_close, audits):
