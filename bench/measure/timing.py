@@ -49,9 +49,9 @@ class TimingOptions:
     """
 
     window_s: float | None = None
-    """Length of a window in seconds; default: 30, or 5 where no power is read."""
+    """Length of a window in seconds; default: 10, or 1 where no power is read."""
     repeats: int | None = None
-    """Windows per variant; default: 3 to 8, until rate and work per joule are precise enough."""
+    """Windows per variant; default: 5, or 12 where no power is read."""
     warmup_s: float | None = None
     """Longest warm-up in seconds; default: 20, or 2.5 where no power is read."""
     stop: Literal["count", "half-width", "entropy"] = "count"

@@ -235,8 +235,6 @@ def test_the_budget_lets_no_round_begin_that_would_pass_it():
 def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed(on_close, audits):
     """Whether it fails while it is verified (0) or in a window (3), and whatever closing raises."""
 
-
-def test_a_device_error_of_torch_is_one_sentence_and_every_job_is_closed():
     class Faulty(workload.FakeJob):
         def sync(self):
             if self.audits >= audits:
