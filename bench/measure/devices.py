@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.measure import plugins
 from bench.model import BenchError, Device, first_line, usable_cores
 
 KINDS = ("cuda", "rocm", "musa", "mlu", "xpu", "mps", "cpu")
+
+FOREIGN_MAKERS = {"MetaX": r"\bmetax\b", "Iluvatar": r"\biluvatar\b|^BI-V"}
+"""Makers whose own builds of torch call their cards ``cuda``, with a pattern for the names of those cards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ def choose(spec: str) -> Choice:
     if not found:
         seen = ", ".join(device.label for device in accelerators())
         raise BenchError(
-            f"there is no device {spec}: {f'torch sees {seen}' if seen else _why_no_accelerator()}",
-            "run `bitwatt devices` to see what there is, or use --device cpu",
+            f"there is no device {spec}: {f'torch sees {seen}' if seen else _why_no_accelerator(kind)}",
+            _how_to_get(kind),
         )
     return Choice(tuple(found), "asked for")
 
@@ -67,6 +71,7 @@ def accelerators() -> list[Device]:
     Raises:
         BenchError: torch names an accelerator but cannot read its properties (a broken driver, a lost device).
     """
+    loaded = plugins.load()
     import torch
 
     accelerator = torch.accelerator.current_accelerator()
@@ -74,12 +79,14 @@ def accelerators() -> list[Device]:
         return []
     kind = accelerator.type
     try:
-        return [_describe(kind, index) for index in range(torch.accelerator.device_count())]
+        found = [_describe(kind, index) for index in range(torch.accelerator.device_count())]
     except RuntimeError as error:
         raise BenchError(
             f"torch sees a {kind} device but cannot use it ({first_line(error)})",
             "fix the driver, or use --device cpu",
         ) from error
+    plugin = next((each.label for each in loaded if each.kind == kind and each.loaded), None)
+    return [replace(device, runtime=device.runtime or plugin) for device in found]
 
 
 def cpu() -> Device:
@@ -103,17 +110,22 @@ def _describe(kind: str, index: int) -> Device:
     if kind == "cuda":
         card = torch.cuda.get_device_properties(index)
         hip = torch.version.hip
+        maker = next((name for name, words in FOREIGN_MAKERS.items() if re.search(words, card.name, re.I)), None)
+        nvidia = not hip and maker is None
+        runtime = f"HIP {hip}" if hip else f"CUDA {torch.version.cuda}"
         return Device(
             kind="rocm" if hip else "cuda",
             index=index,
             name=card.name,
-            uuid=None if hip else _gpu_uuid(card),
+            uuid=_gpu_uuid(card) if nvidia else None,
             pci_bus_id=_pci_bus_id(card),
-            driver=None if hip else _nvidia_driver(),
-            runtime=f"HIP {hip}" if hip else f"CUDA {torch.version.cuda}",
+            driver=_nvidia_driver() if nvidia else None,
+            runtime=f"{maker}'s {runtime}" if maker else runtime,
             cores=card.multi_processor_count,
             memory_bytes=card.total_memory,
-            arch=getattr(card, "gcnArchName", None) if hip else f"sm_{card.major}{card.minor}",
+            # A compute capability describes NVIDIA's architectures only.
+            arch=getattr(card, "gcnArchName", None) if hip else f"sm_{card.major}{card.minor}" if nvidia else None,
+            maker=maker,
         )
     # Other vendors' modules follow torch.cuda's shape; what one of them lacks stays unknown.
     module = getattr(torch, kind)
@@ -159,7 +171,9 @@ def _nvidia_driver() -> str | None:
         pynvml.nvmlShutdown()
 
 
-def _why_no_accelerator() -> str:
+def _why_no_accelerator(kind: str | None = None) -> str:
+    if problem := plugins.problems(plugins.load(), kind):
+        return problem
     import torch
 
     if torch.accelerator.current_accelerator() is None:
@@ -167,7 +181,19 @@ def _why_no_accelerator() -> str:
     return f"torch {torch.__version__} sees no accelerator on this machine"
 
 
+def _how_to_get(kind: str) -> str:
+    """What to do about a kind of device that is not there."""
+    if kind not in plugins.PLUGINS:
+        return "run `bitwatt devices` to see what there is, or use --device cpu"
+    package = plugins.PLUGINS[kind]
+    if any(each.kind == kind for each in plugins.load()):
+        return f"run `python -c 'import torch, {package}'` without {plugins.AUTOLOAD} set, and fix what it reports"
+    return f"install the maker's torch plugin, {package}, or use --device cpu"
+
+
 def _signs_of_a_gpu(why: str) -> str | None:
+    if plugins.problems(plugins.load()):
+        return f"{why}: this run measures the CPU"
     signs = [path for path in ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/kfd") if Path(path).exists()]
     if not signs:
         return None

@@ -27,6 +27,13 @@ class Device:
     memory_bytes: int | None = None
     arch: str | None = None
     """``sm_90`` on CUDA, the machine's architecture on a CPU."""
+    maker: str | None = None
+    """Maker of a card that another maker's API drives: MetaX's torch calls its cards ``cuda``. None elsewhere."""
+
+    @property
+    def is_nvidia(self) -> bool:
+        """Whether NVIDIA made the device, so that CuPy, NVML and compute capabilities mean what they say."""
+        return self.kind == "cuda" and self.maker is None
 
     @property
     def is_cuda_like(self) -> bool:

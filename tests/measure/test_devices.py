@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from bench.measure import devices
-from bench.model import BenchError
+from bench.model import BenchError, Skip
+from bench.workloads.hashing import portable, scrypt, sha256d
+from bench.workloads.hashing.options import HashingOptions
+from bench.workloads.transformer import dtypes
 
 CARD = SimpleNamespace(
     name="Example GPU",
@@ -102,3 +105,30 @@ def test_the_cpu_counts_the_cores_it_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 3, 5})
     assert devices.cpu().cores == 3
     assert devices.cpu().name
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_a_metax_card_keeps_its_makers_name_and_runs_portable_code(monkeypatch):
+    """MetaX's torch calls its cards cuda; neither NVML nor CuPy nor compute capabilities describe them."""
+    card = SimpleNamespace(**{**vars(CARD), "name": "MetaX C500", "major": 8})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _index: card)
+    monkeypatch.setattr(devices, "_nvidia_driver", lambda: pytest.fail("NVML was asked about another maker's card"))
+    (device,) = devices.choose("cuda:0").devices
+    assert (device.kind, device.maker, device.is_nvidia) == ("cuda", "MetaX", False)
+    assert (device.uuid, device.driver, device.arch) == (None, None, None)
+    assert device.runtime.startswith("MetaX's CUDA")
+    assert dtypes.native(device, dtypes.lookup("bf16"))
+    assert not dtypes.native(device, dtypes.lookup("fp8"))
+    opened = []
+    monkeypatch.setattr(portable, "open_engine", opened.append)
+    sha256d.open_engine(device, HashingOptions())
+    assert opened == [device]
+    with pytest.raises(Skip, match="no torch-portable version"):
+        scrypt.open_engine(device, HashingOptions())
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_an_nvidia_card_has_no_other_maker():
+    (device,) = devices.choose("cuda:0").devices
+    assert device.is_nvidia
+    assert device.arch == "sm_90"

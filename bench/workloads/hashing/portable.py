@@ -137,7 +137,7 @@ class PortableEngine:
             for begin in range(first_nonce, first_nonce + count, self.iteration):
                 lanes = self._lanes[: min(self.iteration, first_nonce + count - begin)]
                 last = self._last_word(midstate, tail, lanes + signed(begin))
-                hits = (last.bitwise_and_(mask) == 0).nonzero().flatten().tolist()
+                hits = (last.bitwise_and_(mask) == 0).nonzero().flatten().cpu().tolist()
                 self._found += [(work.sequence, begin + lane) for lane in hits]
         except RuntimeError as error:
             raise BenchError(

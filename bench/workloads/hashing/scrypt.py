@@ -51,7 +51,7 @@ def build(device: Device, variant: Variant, context: BuildContext = BuildContext
 
 def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> Engine:
     """The engine that ``build`` uses."""
-    if device.kind not in ("cpu", "cuda") or options.engine == "portable":
+    if not (device.kind == "cpu" or device.is_nvidia) or options.engine == "portable":
         raise Skip(
             f"scrypt has no torch-portable version, so {device.label} is left out",
             "run it on cuda or cpu with their own kernels",

@@ -48,8 +48,9 @@ def plan(device: Device, options: HashingOptions, *, smoke: bool = False) -> lis
 def build(device: Device, variant: Variant, context: BuildContext = BuildContext()) -> ScanJob:
     """Open the best engine for ``device`` and put the job on it.
 
-    ``cpu`` runs C, ``cuda`` runs the kernel through CuPy, every other kind torch operations; ``engine=portable`` takes
-    torch operations everywhere. Nothing falls back silently.
+    ``cpu`` runs C, NVIDIA's ``cuda`` the kernel through CuPy, everything else torch operations, other makers' cards
+    that torch calls ``cuda`` included; ``engine=portable`` takes torch operations everywhere. The engine's name is in
+    every row.
     """
     options = options_of(variant)
     engine = open_engine(device, options, context.read_joules)
@@ -58,11 +59,11 @@ def build(device: Device, variant: Variant, context: BuildContext = BuildContext
 
 def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> Engine:
     """The engine that ``build`` uses."""
-    if options.engine == "portable" or device.kind not in ("cpu", "cuda"):
+    if options.engine == "portable" or not (device.kind == "cpu" or device.is_nvidia):
         from bench.workloads.hashing import portable
 
         return portable.open_engine(device)
-    if device.kind == "cuda":
+    if device.is_nvidia:
         from bench.workloads.hashing import sha256d_cuda
 
         return sha256d_cuda.open_engine(device, options, read_joules)

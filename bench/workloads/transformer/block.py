@@ -227,7 +227,7 @@ class Block:
         if self.shape.experts > 1:
             self._until_router()
             ids = self.buffers["logits"].topk(self.shape.top_k, dim=-1).indices
-            self.counts = torch.bincount(ids.flatten(), minlength=self.shape.experts).tolist()
+            self.counts = torch.bincount(ids.flatten(), minlength=self.shape.experts).cpu().tolist()
         self.run()
 
     def experts_used(self) -> int:

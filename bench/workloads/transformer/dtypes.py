@@ -113,7 +113,7 @@ def native(device: Device, dtype: Dtype) -> bool:
         return True
     if device.kind == "cpu":
         return bool(CPU_FLAGS.get(dtype.name, frozenset()) & cpu_flags())
-    if device.kind == "cuda":
+    if device.is_nvidia:
         version = capability(device)
         return version is not None and version >= CUDA_SINCE[dtype.name]
     if device.kind == "rocm":

@@ -42,7 +42,7 @@ def library_bytes(device: Device, captured: bool = False) -> int:
     ``captured``: the job's CUDA graphs have a stream of their own, and so a second workspace. Its size is what torch
     reports, or else 32 MiB from Hopper on and 8.125 MiB before.
     """
-    if device.kind != "cuda":
+    if not device.is_nvidia:
         return 0
     return (2 if captured else 1) * _workspace_bytes(device)
 

@@ -83,7 +83,7 @@ def lookup(device: Device, dtype: str, properties: Any = None) -> Peak:
 
 def _derive(device: Device, dtype: str, properties: Any) -> Peak:
     """Clock × multiprocessors × FLOP per clock, and memory clock × 2 × bus width, as CUDA reports them."""
-    if device.kind != "cuda":
+    if not device.is_nvidia:
         return Peak()
     if properties is None:
         if not torch.cuda.is_available():

@@ -21,8 +21,11 @@ def synchronize(device: Device) -> None:
     """
     if device.kind == "cpu":
         return
+    # The vendor's module first: a plugin may not implement what torch.accelerator calls.
+    module = getattr(torch, device.torch_module, None)
+    wait = getattr(module, "synchronize", torch.accelerator.synchronize)
     try:
-        torch.accelerator.synchronize(device.torch_name)
+        wait() if device.kind == "mps" else wait(device.torch_name)
     except RuntimeError as error:
         raise BenchError(
             f"{device.label} failed while it worked: {first_line(error)}", "check the driver's log, then run again"

@@ -139,7 +139,7 @@ class TrainBlock:
             self.counts = [routed] + [0] * (self.shape.experts - 1)
             with torch.no_grad():
                 self._forward()
-            self.counts = torch.bincount(self.tape.stages["ids"].flatten(), minlength=self.shape.experts).tolist()
+            self.counts = torch.bincount(self.tape.stages["ids"].flatten(), minlength=self.shape.experts).cpu().tolist()
         self.run()
 
     def experts_used(self) -> int:

@@ -48,6 +48,6 @@ def test_a_failed_device_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(device: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered.\nmore lines")
 
-    monkeypatch.setattr(torch.accelerator, "synchronize", fail)
+    monkeypatch.setattr(torch.cuda, "synchronize", fail)
     with pytest.raises(BenchError, match="illegal memory access was encountered"):
         torch_device.synchronize(gpu())
