@@ -25,13 +25,18 @@ FORMAT_ALIASES: Mapping[str, Format] = {"--json": "json", "--csv": "csv", "--mar
 
 
 def modern(tokens: Sequence[str]) -> list[str]:
-    """The command line with the format flags of earlier versions in today's spelling; ``--csv -`` was ``--csv``."""
+    """The command line as Cyclopts takes it: format flags of earlier versions in today's spelling (``--csv -`` was
+    ``--csv``), and ``-`` as the device that it stands for.
+    """
     renamed: list[str] = []
     previous = ""
     for token in tokens:
         if token in FORMAT_ALIASES:
             renamed += ["--format", FORMAT_ALIASES[token]]
-        elif (previous, token) != ("--csv", "-"):
+        elif token == "-":  # noqa: S105 - a dash is no password
+            if previous != "--csv":
+                renamed.append("/dev/stdout" if previous in ("-o", "--output") else "/dev/stdin")
+        else:
             renamed.append(token)
         previous = token
     return renamed

@@ -56,3 +56,13 @@ def test_a_foreign_file_sends_no_escape_sequence(csv: Path, tmp_path: Path) -> N
             done = shell(f"bitwatt {arguments} '{path}'")
             assert "\x1b" not in done.stdout + done.stderr, (arguments, done)
             assert "\x07" not in done.stdout + done.stderr
+
+
+def test_results_come_from_standard_input_and_a_page_goes_to_standard_output(csv: Path) -> None:
+    for files in ("-", "/dev/stdin", f"<(cat {csv})"):
+        done = shell(f"cat {csv} | bitwatt compare {files} --format csv")
+        assert done.returncode == 0, done.stderr
+        assert "Example GPU B" in done.stdout
+    page = shell(f"bitwatt report {csv} -o -")
+    assert page.returncode == 0, page.stderr
+    assert page.stdout.lstrip().lower().startswith("<!doctype html>")
