@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import factory
+
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 SOURCES = sorted(BENCH.rglob("*.py"))
@@ -135,6 +137,11 @@ def heavy_modules_after(arguments: list[str], first: str = "pass") -> set[str]:
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["compare", "--help"]], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments):
     assert heavy_modules_after(arguments) == set()
+
+
+def test_compare_loads_no_gpu_library(tmp_path):
+    results = factory.write(tmp_path / "a.csv", factory.run(factory.CARD_A, 3))
+    assert heavy_modules_after(["compare", str(results)]) & {"torch", "cupy", "pynvml"} == set()
 
 
 def test_the_check_of_loaded_modules_sees_a_heavy_one():

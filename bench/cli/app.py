@@ -96,14 +96,18 @@ def call(tokens: list[str]) -> int:
         code = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         command = " ".join(("bitwatt", *(error.command_chain or ())))
-        raise BenchError(_sentence(str(error)), f"see {command} --help", exit_code=EXIT_USAGE) from None
+        message, meant = _parts(str(error))
+        fix = f"use {meant}, or see {command} --help" if meant else f"see {command} --help"
+        raise BenchError(message, fix, exit_code=EXIT_USAGE) from None
     return code if isinstance(code, int) else EXIT_OK
 
 
-def _sentence(text: str) -> str:
-    """A library's message as the beginning of ours: one line, no full stop."""
-    line = " ".join(text.split()).rstrip(".")
-    return line[:1].lower() + line[1:]
+def _parts(text: str) -> tuple[str, str]:
+    """A library's message as the beginning of ours (one line, no full stop), and what it thinks was meant."""
+    line = " ".join(text.split()).partition(" Available commands:")[0]
+    line, _, meant = line.partition(" Did you mean ")
+    line = line.rstrip(".")
+    return line[:1].lower() + line[1:], meant.rstrip("?").strip('"')
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -111,13 +111,13 @@ def from_dict(values: Mapping[str, Any], source: str) -> RunPlan:
         unknown = [group] if group not in known else [name for name in options if name not in known[group]]
         if unknown:
             listed = known.get(group, known)
-            raise BenchError(f"{source} names no option {unknown[0]!r}", f"choose from {', '.join(sorted(listed))}")
+            raise BenchError(f"{source}: there is no option {unknown[0]!r}", f"choose from {', '.join(sorted(listed))}")
     try:
         return msgspec.convert(dict(values), RunPlan, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, BenchError):
             raise error.__cause__ from None
-        raise BenchError(f"{source} holds a wrong value ({error})", "correct it; see bitwatt run --help") from None
+        raise BenchError(f"{source}: wrong value ({error})", "correct it; see bitwatt run --help") from None
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""How figures are written: SI prefixes, significant digits, intervals, missing values. Pure; used by every output."""
+"""How figures are written: SI prefixes, significant digits, intervals, missing values. Pure; used by every output.
+
+The formats of a whole result (table, JSON, CSV, Markdown) are in :mod:`bench.output.document`.
+"""
 
 from __future__ import annotations
 
