@@ -43,8 +43,8 @@ def test_a_plan_file_names_options_by_group(tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[timing]\nwindows = 3", "names no option 'windows'"),
-        ("[times]\nwindow_s = 3", "names no option 'times'"),
+        ("[timing]\nwindows = 3", "there is no option 'windows'"),
+        ("[times]\nwindow_s = 3", "there is no option 'times'"),
         ("window_s = 3", "outside a table"),
         ("[timing]\nwindow_s = 'long'", "wrong value"),
         ("[timing]\nrepeats = 0", "at least one window"),
