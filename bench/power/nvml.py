@@ -42,8 +42,16 @@ TOGETHER = (
 """Field values that carry instant power and the energy counter."""
 TOGETHER_TYPES = (pynvml.NVML_VALUE_TYPE_UNSIGNED_INT, pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG)
 
-Conditions = tuple[float | None, float | None, float | None, tuple[str, ...], tuple[tuple[str, int], ...]]
-"""Temperature, SM and memory clock, active clocks-event reasons, cumulative nanoseconds of each that invalidates."""
+Conditions = tuple[float | None, float | None, float | None, tuple[str, ...], tuple[tuple[str, int], ...], float | None]
+"""Temperature, SM and memory clock, active clocks-event reasons, cumulative nanoseconds of each that invalidates, and
+the power limit that is set."""
+
+NOT_AVAILABLE_MW = 0xFFFFFFFF
+"""NVML's "not available" (NVML_VALUE_NOT_AVAILABLE) in a reading that otherwise succeeds."""
+NOT_AVAILABLE_MJ = 0xFFFFFFFFFFFFFFFF
+CEILING = 2.0
+"""Watts above this many times the highest limit that the card accepts are a failed read."""
+_NO_ANSWER = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError, AttributeError)
 
 _LOST_CODES = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_GPU_NOT_FOUND, pynvml.NVML_ERROR_RESET_REQUIRED)
 _FINAL_CODES = (
@@ -60,11 +68,31 @@ def _explain(error: pynvml.NVMLError) -> str:
 
 
 def _or_none(call: Callable[..., Any], *arguments: object) -> Any:
-    """What the driver answers, or None where it does not know. For settings and conditions, never for power."""
+    """The driver's answer, or None where it has none. For settings and conditions, never for power.
+
+    An older driver lacks newer functions, and an older nvidia-ml-py their wrappers.
+    """
     try:
         return call(*arguments)
-    except pynvml.NVMLError:
+    except _NO_ANSWER:
         return None
+
+
+def _function(*names: str) -> Callable[..., Any]:
+    """The first of these that nvidia-ml-py has; a function that answers nothing where it has none."""
+    for name in names:
+        found: Callable[..., Any] | None = getattr(pynvml, name, None)
+        if found is not None:
+            return found
+    return lambda *_: None
+
+
+def _answering(names: tuple[str, ...], *arguments: object) -> Callable[..., Any]:
+    """The first of these functions that gives an answer; the last one where none does."""
+    for name in names:
+        if _or_none(_function(name), *arguments) is not None:
+            return _function(name)
+    return _function(names[-1])
 
 
 def initialise() -> None:
@@ -165,18 +193,15 @@ class NvmlReader:
             )
         self._together = self._find_together()
         self._reason_fields = self._find_reason_fields()
-        self._reasons = (
-            pynvml.nvmlDeviceGetCurrentClocksEventReasons
-            if _or_none(pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle) is not None
-            else pynvml.nvmlDeviceGetCurrentClocksThrottleReasons
+        self._reasons = _answering(
+            ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"), handle
         )
-        self._temperature = (
-            pynvml.nvmlDeviceGetTemperatureV
-            if _or_none(pynvml.nvmlDeviceGetTemperatureV, handle, pynvml.NVML_TEMPERATURE_GPU) is not None
-            else pynvml.nvmlDeviceGetTemperature
+        self._temperature = _answering(
+            ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"), handle, pynvml.NVML_TEMPERATURE_GPU
         )
+        self._limit = _answering(("nvmlDeviceGetPowerManagementLimit", "nvmlDeviceGetEnforcedPowerLimit"), handle)
         self.sensor = self._probe()
-        self._conditions: Conditions = (None, None, None, (), ())
+        self._conditions: Conditions = (None, None, None, (), (), None)
         self._conditions_due_ns = 0
 
     # which readings exist ---------------------------------------------------------------------------------------------
@@ -185,10 +210,10 @@ class NvmlReader:
         value = pynvml.nvmlDeviceGetFieldValues(self._handle, [(field_id, scope)])[0]
         if value.nvmlReturn != pynvml.NVML_SUCCESS:
             raise pynvml.NVMLError(value.nvmlReturn)
-        return _number(value)
+        return _available(_number(value), NOT_AVAILABLE_MW)
 
     def _read_counter(self) -> float:
-        return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1000
+        return _available(int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)), NOT_AVAILABLE_MJ) / 1000
 
     def _find_together(self) -> Callable[[], tuple[float, float]] | None:
         """Watts and joules in one call, where the driver has both among its field values; None where it has not.
@@ -208,7 +233,8 @@ class NvmlReader:
             code = call(handle, count, pointer) or power.nvmlReturn or counter.nvmlReturn
             if code:
                 raise pynvml.NVMLError(code)
-            return power.value.uiVal / 1000, counter.value.ullVal / 1000
+            power_mw = _available(power.value.uiVal, NOT_AVAILABLE_MW)
+            return power_mw / 1000, _available(counter.value.ullVal, NOT_AVAILABLE_MJ) / 1000
 
         try:
             before_j = self._read_counter()
@@ -217,7 +243,7 @@ class NvmlReader:
                 return None
             # it must be the same counter, between two direct readings of it
             return read if power_w > 0 and before_j <= counter_j <= self._read_counter() else None
-        except (pynvml.NVMLError, AttributeError):
+        except _NO_ANSWER:
             return None
 
     def _works(self, what: str, read: Callable[[], float]) -> bool:
@@ -232,6 +258,8 @@ class NvmlReader:
                 problem = str(error)
                 if error.value in _FINAL_CODES:
                     deadline_s = 0.0
+            except (AttributeError, pynvml.NVMLLibraryMismatchError) as error:
+                problem, deadline_s = str(error), 0.0
             if time.monotonic() >= deadline_s:
                 self._problems.append(f"{what}: {problem}")
                 return False
@@ -244,7 +272,7 @@ class NvmlReader:
             return lambda: self._read_field(field_id, scope) / 1000
 
         def usage() -> float:
-            return int(pynvml.nvmlDeviceGetPowerUsage(self._handle)) / 1000
+            return _available(int(pynvml.nvmlDeviceGetPowerUsage(self._handle)), NOT_AVAILABLE_MW) / 1000
 
         instant, average = pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_FI_DEV_POWER_AVERAGE
         gpu, module = pynvml.NVML_POWER_SCOPE_GPU, pynvml.NVML_POWER_SCOPE_MODULE
@@ -297,7 +325,17 @@ class NvmlReader:
             offset_uncertainty_w=family.offset_uncertainty_w,
             uncertainty_source=f"{family.family}: {family.source}",
             name=self._name,
+            ceiling_w=self._ceiling_w(),
         )
+
+    def _ceiling_w(self) -> float | None:
+        limits_mw = [
+            _or_none(pynvml.nvmlDeviceGetPowerManagementDefaultLimit, self._handle),
+            _or_none(pynvml.nvmlDeviceGetEnforcedPowerLimit, self._handle),
+            *(_or_none(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, self._handle) or ()),
+        ]
+        highest_mw = max((limit for limit in limits_mw if limit and limit != NOT_AVAILABLE_MW), default=None)
+        return None if highest_mw is None else CEILING * highest_mw / 1000
 
     # polling ----------------------------------------------------------------------------------------------------------
 
@@ -320,14 +358,17 @@ class NvmlReader:
         if error is None and t_ns >= self._conditions_due_ns:
             self._conditions = self._read_conditions()
             self._conditions_due_ns = t_ns + CONDITIONS_NS
-        temperature_c, sm_mhz, mem_mhz, throttle, throttle_ns = self._conditions
+        temperature_c, sm_mhz, mem_mhz, throttle, throttle_ns, limit_w = self._conditions
         missing = error is not None
-        return Sample(t_ns, power_w, counter_j, temperature_c, sm_mhz, mem_mhz, throttle, missing, error, throttle_ns)
+        return Sample(
+            t_ns, power_w, counter_j, temperature_c, sm_mhz, mem_mhz, throttle, missing, error, throttle_ns, limit_w
+        )
 
     def _read_conditions(self) -> Conditions:
         """Temperature, clocks and clocks-event reasons; they stand until they are read again."""
         handle = self._handle
         mask = _or_none(self._reasons, handle) or 0
+        limit_mw = _or_none(self._limit, handle)
         throttle_ns: tuple[tuple[str, int], ...] = ()
         if self._reason_fields:
             values = _or_none(pynvml.nvmlDeviceGetFieldValues, handle, [number for number, _ in self._reason_fields])
@@ -343,6 +384,7 @@ class NvmlReader:
             _or_none(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_MEM),
             reason_names(mask),
             throttle_ns,
+            None if limit_mw is None else limit_mw / 1000,
         )
 
     def card_state(self) -> CardState:
@@ -372,6 +414,17 @@ class NvmlReader:
 
     def close(self) -> None:
         _or_none(pynvml.nvmlShutdown)
+
+
+def _available(value: float, missing: int) -> float:
+    """The value, unless it is NVML's sign for a reading that is not available.
+
+    Raises:
+        pynvml.NVMLError: it is.
+    """
+    if value == missing:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_DATA)
+    return value
 
 
 def _number(value: Any) -> float:

@@ -114,6 +114,36 @@ def test_put_back_when_the_watchdog_itself_is_killed(state: Callable[[], list[fl
     assert state() == [300.0, 650.0]
 
 
+def test_a_watchdog_that_dies_is_replaced_at_once(state: Callable[[], list[float]]) -> None:
+    """It was once noticed only at the next set; a run killed in between left its limit behind."""
+    with PowerLimiter(f"nvml:{UUID}", CPU) as limiter:
+        limiter.set(300.0)
+        first = limiter._child
+        first.kill()
+        assert eventually(lambda: limiter._child is not first and limiter._child.poll() is None, 3.0)
+        limiter.set(400.0)
+    assert state() == [300.0, 400.0, 650.0]
+
+
+def test_a_limit_that_somebody_else_set_is_left_alone(state: Callable[[], list[float]], tmp_path: Path) -> None:
+    with PowerLimiter(f"nvml:{UUID}", CPU) as limiter:
+        limiter.set(300.0)
+        with (tmp_path / "limits").open("a") as file:
+            file.write("500.0\n")
+    assert state() == [300.0, 500.0]
+
+
+def test_an_old_limit_that_the_driver_rounds_is_restored(
+    state: Callable[[], list[float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"state": tmp_path / "limits", "limit_w": 651.9, "default_w": 700, "min_w": 200, "max_w": 700, "round_w": 5}
+    script = write_script(tmp_path / "rounding", time.monotonic_ns(), Card(UUID, keys=keys))
+    monkeypatch.setenv("FAKE_NVML_SCRIPT", str(script))
+    with PowerLimiter("nvml", CPU) as limiter:
+        limiter.set(300.0)
+    assert state() == [300.0, 650.0]
+
+
 def test_a_limit_that_cannot_be_put_back_is_told_with_the_command(
     state: Callable[[], list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

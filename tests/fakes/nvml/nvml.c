@@ -47,12 +47,12 @@ typedef struct {
   double frozen_at, reset_at, lost_at, fail_rate;
   int fails;
   span_t fail[MAX_SPANS];
-  int throttles;
-  span_t throttle[MAX_SPANS];
+  int throttles, missings;
+  span_t throttle[MAX_SPANS], missing[MAX_SPANS];
   int no_power_field, no_energy_field, no_usage, usage_averages, no_counter, denied, mig, module_only, no_reason_fields,
       ecc, tenants;
   double temperature, temperature_slope, sm_mhz, mem_mhz, app_mhz;
-  double limit_w, default_w, min_w, max_w;
+  double limit_w, default_w, min_w, max_w, round_w;
   char state[512], arm[512];
 } gpu_t;
 
@@ -231,6 +231,7 @@ static void parse(FILE *file) {
       g->watts[g->points++] = b;
     } else if (!strcmp(key, "fail") && g->fails < MAX_SPANS)
       g->fail[g->fails++] = (span_t){a, b, 0};
+    else if (!strcmp(key, "missing") && g->missings < MAX_SPANS) g->missing[g->missings++] = (span_t){a, b, 0};
     else if (!strcmp(key, "throttle") && g->throttles < MAX_SPANS)
       g->throttle[g->throttles++] = (span_t){a, b, (uint64_t)c};
     else if (!strcmp(key, "noise_seed"))
@@ -282,6 +283,7 @@ static void parse(FILE *file) {
     NUMBER(default_w);
     NUMBER(min_w);
     NUMBER(max_w);
+    NUMBER(round_w);
     else {
       fprintf(stderr, "fake nvml: unknown key %s\n", key);
       abort();
@@ -361,6 +363,7 @@ int nvmlDeviceGetPowerUsage(gpu_t *g, unsigned *mw) {
   if (code) return code;
   if (g->no_usage || g->module_only) return NOT_SUPPORTED;
   *mw = (unsigned)((g->usage_averages ? average_w(g, t) : instant_w(g, t)) * 1000 + 0.5);
+  if (in_spans(g->missing, g->missings, t - armed_at(g))) *mw = 0xFFFFFFFFu;
   return OK;
 }
 int nvmlDeviceGetTotalEnergyConsumption(gpu_t *g, unsigned long long *mj) {
@@ -404,6 +407,7 @@ int nvmlDeviceGetFieldValues(gpu_t *g, int count, field_t *out) {
       if (!f->code && (g->no_power_field || (g->module_only ? f->scope != 1 : f->scope != 0))) f->code = NOT_SUPPORTED;
       f->type = 1;
       f->value.u = (unsigned)((f->field == F_AVERAGE ? average_w(g, t) : instant_w(g, t)) * 1000 + 0.5);
+      if (in_spans(g->missing, g->missings, t - armed_at(g))) f->value.u = 0xFFFFFFFFu;
     } else if (f->field == F_ENERGY && !g->no_energy_field) {
       f->code = fault(g, t);
       if (!f->code && (g->no_counter || g->module_only)) f->code = NOT_SUPPORTED;
@@ -508,7 +512,7 @@ int nvmlDeviceSetPowerManagementLimit(gpu_t *g, unsigned mw) {
   if (mw < g->min_w * 1000 || mw > g->max_w * 1000) return INVALID;
   FILE *file = g->state[0] ? fopen(g->state, "a") : NULL;
   if (!file) return NOT_SUPPORTED;
-  fprintf(file, "%.3f\n", mw / 1000.0);
+  fprintf(file, "%.3f\n", g->round_w > 0 ? floor(mw / 1000.0 / g->round_w + 0.5) * g->round_w : mw / 1000.0);
   fclose(file);
   return OK;
 }
