@@ -204,25 +204,38 @@ def pooled(found: Sequence[Cell]) -> Cell:
     )  # type: ignore[arg-type]
 
 
-def summary(cell: Cell) -> str:
-    error, half = statistics.median(cell.errors), statistics.median(cell.reported)
-    ratio = half / error if error else math.inf
-    naive = 100 * statistics.median(cell.naive)
-    held = 100 * statistics.mean(cell.held)
-    return f"{held:5.1f}% err {100 * error:.3f} ± {100 * half:.2f} ratio {ratio:4.1f} naive {naive:.2f}"
+def table(found: Sequence[Cell]) -> str:
+    """Two Markdown tables: each sensor class over all loads but the beat, and the share held by load."""
+    heads = " | ".join(f"{window_s:g} s" for window_s in WINDOWS_S)
+    rule = "|---|" + "---|" * len(WINDOWS_S)
+    lines = ["Held, and median error / ± / naive error in per cent:", "", f"| sensor | {heads} |", rule]
+    for sensor in SENSORS:
+        row = []
+        for window_s in WINDOWS_S:
+            mine = [cell for cell in found if cell.sensor == sensor.name and cell.window_s == window_s]
+            cell = pooled([cell for cell in mine if not cell.load.startswith("beat")])
+            figures = [100 * statistics.median(values) for values in (cell.errors, cell.reported, cell.naive)]
+            row.append(f"{100 * statistics.mean(cell.held):.0f}%, " + " / ".join(f"{value:.2g}" for value in figures))
+        lines.append(f"| {sensor.name} | {' | '.join(row)} |")
+    lines += ["", f"Held in windows of {heads.replace(' |', ',')}, in per cent:", ""]
+    lines += [f"| sensor | {' | '.join(LOADS)} |", "|---|" + "---|" * len(LOADS)]
+    for sensor in SENSORS:
+        row = []
+        for load in LOADS:
+            mine = [cell for cell in found if cell.sensor == sensor.name and cell.load == load]
+            row.append(" ".join(f"{100 * statistics.mean(cell.held):.0f}" for cell in mine))
+        lines.append(f"| {sensor.name} | {' | '.join(row)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    draws = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else DRAWS
-    found = cells(draws)
-    for sensor in SENSORS:
-        print(f"\n{sensor.name}")
-        for window_s in WINDOWS_S:
-            mine = [cell for cell in found if cell.sensor == sensor.name and cell.window_s == window_s]
-            unbeaten = [cell for cell in mine if not cell.load.startswith("beat")]
-            print(f"  {window_s:4.0f} s all but beat {summary(pooled(unbeaten))}")
-            for cell in mine:
-                print(f"        {cell.load:18s} {summary(cell)}")
+    text = table(cells())
+    if "--write" in sys.argv:
+        before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    else:
+        print(text)
 
 
 if __name__ == "__main__":
