@@ -114,6 +114,7 @@ def render(
         cards=board,
         has_budget="power" in present,
         has_pairs="compare" in present,
+        only_baseline=(data["compare"] or {}).get("only", ""),
         absent=[text for id_, text in _ABSENT.items() if id_ not in present],
         figures=drawn,
         no_pick=words.no_pick(chosen),

@@ -147,7 +147,7 @@ def _money(outlook: Outlook) -> Answer | None:
     for name, items in decided.items():
         best = max(items, key=_net)
         net = _net_text(best, currency)
-        who = best.card.name if len(items) == 1 else f"{len(items)} cards; the largest net has {best.card.name}"
+        who = best.card.name if len(items) == 1 else f"{len(items)} cards; the highest net: {best.card.name}"
         notes.append(f"{name}: {who}" + (f", {net}." if net else "."))
     answer = next(iter(decided)) if len(decided) == 1 else "It depends on the card"
     as_of = f"At the price file of {outlook.prices.as_of.isoformat()}; change the prices under Money."
@@ -174,4 +174,4 @@ def _net_text(item: CardOutlook, currency: str) -> str:
         for name, side in (("mining", item.mining), ("AI", item.ai))
         if side is not None
     ]
-    return f"net in {currency}/h: {', '.join(parts)}".replace("-", "−") if parts else ""
+    return f"{' and '.join(parts)} {currency}/h".replace("-", "−") if parts else ""

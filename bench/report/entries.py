@@ -84,7 +84,8 @@ def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
 
 def _telling(keys: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Card → key columns in which two of its results of one task differ."""
-    aside = {"device_name", "workload", "work_unit", "implementation_class", "energy_source", *_TASK}
+    aside = {"device_name", "workload", "work_unit", "implementation_class", "energy_source", "default_power_limit_w"}
+    aside |= set(_TASK)
     differing: dict[str, dict[str, None]] = {}
     first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for key in keys:

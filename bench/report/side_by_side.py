@@ -15,6 +15,7 @@ from bench.output.format import figures
 from bench.report.answers import ai_tasks, leaders
 from bench.report.entries import Entry, interval_text, task_label
 from bench.report.pick import tasks
+from bench.report.settings import column_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,7 @@ def side_by_side(frame: pd.DataFrame, result: Result, entries: Sequence[Entry]) 
                     found[pair][f"{task} {item.metric}"] = row
     return {
         "cards": cards,
+        "only": "" if len(cards) <= MOST_CARDS else str(result.baseline),
         "tasks": names,
         "headings": {name: metric.heading for name, metric in METRICS.items()},
         "figures": [_figures(entries, card, names) for card in cards],
@@ -92,7 +94,7 @@ def _settings(entries: Sequence[Entry], card: str) -> Mapping[str, str]:
         values = dict.fromkeys(entry.key.get(name) for entry in entries if entry.card == card)
         texts = [figures(value) if isinstance(value, float) else str(value) for value in values if value is not None]
         if texts:
-            found[name.replace("_", " ")] = ", ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
+            found[column_title(name)] = ", ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
     return found
 
 

@@ -158,7 +158,7 @@ def test_two_cards_side_by_side_show_compares_ratio_for_either_baseline(shown, s
         choose(shown, "compare-baseline", one)
         choose(shown, "compare-card", other)
         settings = column(shown, "compare-settings", 0)
-        assert "power limit w" in settings
+        assert "power limit (W)" in settings
         pair = f"{data['cards'].index(one)}-{data['cards'].index(other)}"
         wanted = {f"{row[2]}× {row[3]}" for row in data["pairs"][pair] if row[2] is not None}
         seen = {text for text in column(shown, "compare-figures", 3) if text != "–"}

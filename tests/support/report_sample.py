@@ -40,7 +40,7 @@ def sweep_rows(card: Card, limits: tuple[float, ...], repeats: int = 3) -> list[
         watts = (limit - 12) / card.hash_w
         for workload in (sha256d, dense):
             rate = watts**0.42 if workload is sha256d else watts**0.6
-            rows += run(
+            held = run(
                 replace(
                     card,
                     limit_w=limit,
@@ -53,6 +53,7 @@ def sweep_rows(card: Card, limits: tuple[float, ...], repeats: int = 3) -> list[
                 seed=100 + number,
                 workloads=(workload,),
             )
+            rows += [replace(record, default_power_limit_w=card.limit_w) for record in held]
     return rows
 
 

@@ -35,7 +35,7 @@
         if (!mine && !theirs) continue;
         const [, , ratio, bounds, verdict, reason] = known.get(key) || [];
         const told = ratio === null || ratio === undefined ? "–" : `${ratio}× ${bounds}`;
-        const because = verdict === undefined ? (mine && theirs ? "not compared on this page" : "no valid figure for one of the two")
+        const because = verdict === undefined ? (mine && theirs ? "this page holds no ratio of the two" : "no valid figure for one of the two")
           : `${verdict}${reason && ratio === null ? `: ${reason}` : ""}`;
         rows.push([`${task}: ${heading}`, mine || "–", theirs || "–", told, because]);
       }
