@@ -5,13 +5,13 @@ Ratios and verdicts are :mod:`bench.analysis.compare`'s, one comparison per card
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import Result, compare
 from bench.analysis.metrics import METRICS
 from bench.model import Comparison
-from bench.output.format import figures
+from bench.output.format import MISSING, digits, figures
 from bench.report.answers import ai_tasks, leaders
 from bench.report.entries import Entry, interval_text, task_label
 from bench.report.pick import tasks
@@ -23,79 +23,89 @@ if TYPE_CHECKING:
 MOST_CARDS = 12
 """With more, only the page's own baseline and the leading tasks have ratios: pairs grow with the square."""
 
-_SETTINGS = ("power_limit_w", "sm_clock_lock_mhz", "energy_scope", "energy_source", "mode", "ecc", "mig", "driver")
-_MORE_SETTINGS = ("runtime", "torch", "implementation", "precision", "options", "harness_version", "device_arch")
-
 
 def side_by_side(frame: pd.DataFrame, result: Result, entries: Sequence[Entry]) -> dict[str, Any] | None:
-    """Cards, their settings, and each pair's figures with compare's ratio; None with fewer than two cards."""
+    """Cards, and for each pair the settings that differ and the figures with their ratio; None with one card."""
     cards = list(dict.fromkeys(entry.card for entry in entries))
     if len(cards) < 2:
         return None
-    baselines = cards if len(cards) <= MOST_CARDS else [name for name in cards if name == result.baseline]
-    found: dict[str, dict[str, list[Any]]] = {}
+    many = len(cards) > MOST_CARDS
     names = list(dict.fromkeys(entry.task for entry in entries))
-    if len(cards) > MOST_CARDS:
+    if many:
         names = [*tasks(entries, "hash", "rate_per_s")[:2], *ai_tasks(entries)]
-    for baseline in baselines:
-        against = result if baseline == result.baseline and result.subject == "device_name" else _alone(frame, baseline)
-        for item in against.comparisons:
-            if item.key["device_name"] == baseline or item.verdict == "baseline":
-                continue
-            task = task_label(item.key)
-            if task in names and item.value is not None:
-                pair = f"{cards.index(baseline)}-{cards.index(str(item.key['device_name']))}"
-                row = [names.index(task), item.metric, *_ratio(item)]
-                best = found.setdefault(pair, {}).setdefault(f"{task} {item.metric}", row)
-                # where a card has several settings, one that could be compared says more than one that could not
-                if best[2] is None and row[2] is not None:
-                    found[pair][f"{task} {item.metric}"] = row
+    pairs: dict[str, Any] = {}
+    for baseline in [name for name in cards if name == result.baseline] if many else cards:
+        is_its_own = baseline == result.baseline and result.subject == "device_name"
+        against = result if is_its_own else compare(frame, baseline)
+        for card in cards:
+            if card != baseline:
+                pairs[f"{cards.index(baseline)}-{cards.index(card)}"] = {
+                    "settings": _settings(against, card),
+                    "rows": _rows(against, baseline, card, names),
+                }
     return {
         "cards": cards,
-        "only": "" if len(cards) <= MOST_CARDS else str(result.baseline),
+        "only": str(result.baseline) if many else "",
         "tasks": names,
         "headings": {name: metric.heading for name, metric in METRICS.items()},
-        "figures": [_figures(entries, card, names) for card in cards],
-        "settings": [_settings(entries, card) for card in cards],
-        "pairs": {pair: list(rows.values()) for pair, rows in found.items()},
+        "pairs": pairs,
     }
 
 
-def _alone(frame: pd.DataFrame, baseline: str) -> Result:
-    return compare(frame, baseline)
+def _settings(against: Result, card: str) -> list[list[str]]:
+    """Name, the baseline's values and the card's, of each setting that differs or that one side does not know."""
+    return [
+        [column_title(item.column), *(", ".join(map(_text, values)) for values in (item.baseline, item.here))]
+        for item in against.differences
+        if item.subject == card
+    ]
 
 
-def _ratio(item: Comparison) -> list[Any]:
-    """Ratio, its bounds as text, verdict and reason."""
+def _text(value: object) -> str:
+    if value is None:
+        return "unknown"
+    return figures(value) if isinstance(value, float) else str(value)
+
+
+def _rows(against: Result, baseline: str, card: str, names: Sequence[str]) -> list[list[Any]]:
+    """Task number, metric, role of the setting, both figures, ratio, its bounds, verdict, reason."""
+    base = _by_role(against, baseline, names)
+    here = _by_role(against, card, names)
+    rows: list[list[Any]] = []
+    for task, metric, role in dict.fromkeys((*base, *here)):
+        item = here.get((task, metric, role))
+        if item is None and role != "stock":
+            continue
+        # compare sets the best setting of one card against the other's stock setting where that is all there is
+        roles = ("stock", "best") if role == "stock" else ("best", "stock")
+        other = next((found for name in roles if (found := base.get((task, metric, name)))), None)
+        texts = [MISSING if found is None else interval_text(found) for found in (other, item)]
+        rows.append([names.index(task), metric, role, *texts, *_ratio(item)])
+    return rows
+
+
+def _by_role(against: Result, card: str, names: Sequence[str]) -> dict[tuple[str, str, str], Comparison]:
+    found: dict[tuple[str, str, str], Comparison] = {}
+    for item in against.comparisons:
+        task = task_label(item.key)
+        if item.key["device_name"] == card and task in names and item.value is not None and item.role != "other":
+            key = (task, item.metric, item.role or "stock")
+            # of several results of one setting (a smoke run and a standard one), one with a ratio says the most
+            if key not in found or (found[key].ratio is None and item.ratio is not None):
+                found[key] = item
+    return found
+
+
+def _ratio(item: Comparison | None) -> list[Any]:
+    """Ratio and its bounds as text, verdict and reason."""
+    if item is None:
+        return ["", "", "no valid figure"]
     if item.ratio is None:
-        return [None, "", item.verdict, item.reason or ""]
+        return ["", item.verdict, item.reason or ""]
     bounds = ""
     if item.ratio_low is not None and item.ratio_high is not None:
-        bounds = f"[{figures(item.ratio_low)}, {figures(item.ratio_high)}]"
-    return [float(figures(item.ratio)), bounds, item.verdict, item.reason or ""]
-
-
-def _figures(entries: Sequence[Entry], card: str, names: Sequence[str]) -> dict[str, str]:
-    """``task number metric`` → the figure at the card's best setting of the task, as text."""
-    own = [entry for entry in entries if entry.card == card and entry.task in names]
-    found = {}
-    for number, task in enumerate(names):
-        for metric in METRICS:
-            best = next(iter(leaders([entry for entry in own if entry.task == task], task, metric)), None)
-            if best is not None:
-                found[f"{number} {metric}"] = interval_text(best.metrics[metric])
-    return found
-
-
-def _settings(entries: Sequence[Entry], card: str) -> Mapping[str, str]:
-    """Key column → its values over the card's results."""
-    found = {}
-    for name in (*_SETTINGS, *_MORE_SETTINGS):
-        values = dict.fromkeys(entry.key.get(name) for entry in entries if entry.card == card)
-        texts = [figures(value) if isinstance(value, float) else str(value) for value in values if value is not None]
-        if texts:
-            found[column_title(name)] = ", ".join(texts[:4]) + (" …" if len(texts) > 4 else "")
-    return found
+        bounds = f" [{digits(item.ratio_low)}, {digits(item.ratio_high)}]"
+    return [f"{digits(item.ratio)}×{bounds}", item.verdict, item.reason or ""]
 
 
 def budget(entries: Sequence[Entry]) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ import pytest
 
 from bench import report, storage
 from bench.analysis import compare
-from bench.report.entries import collect
+from bench.output.format import digits
+from bench.report.entries import collect, interval_text
 from bench.report.side_by_side import side_by_side
 from tests.support.chromium import Chromium
 from tests.support.report_sample import many, outlook
@@ -157,16 +158,24 @@ def test_two_cards_side_by_side_show_compares_ratio_for_either_baseline(shown, s
     for one, other in (("Example GPU A", "Example GPU B"), ("Example GPU B", "Example GPU A")):
         choose(shown, "compare-baseline", one)
         choose(shown, "compare-card", other)
-        settings = column(shown, "compare-settings", 0)
-        assert "power limit (W)" in settings
-        pair = f"{data['cards'].index(one)}-{data['cards'].index(other)}"
-        wanted = {f"{row[2]}× {row[3]}" for row in data["pairs"][pair] if row[2] is not None}
-        seen = {text for text in column(shown, "compare-figures", 3) if text != "–"}
-        assert seen == wanted
-        assert seen
+        assert "power limit (W)" in column(shown, "compare-settings", 0)
+        pair = data["pairs"][f"{data['cards'].index(one)}-{data['cards'].index(other)}"]
+        assert column(shown, "compare-figures", 4) == [row[5] or "–" for row in pair["rows"]]
+        # the ratio is that of the two figures in its row
+        against = compare.compare(frame, one)
+        item = next(
+            item
+            for item in against.comparisons
+            if item.key["device_name"] == other and item.metric == "work_per_j" and item.role == "stock"
+        )
+        row = next(row for row in pair["rows"] if row[1:3] == ["work_per_j", "stock"])
+        assert row[4] == interval_text(item)
+        assert row[5].startswith(f"{digits(item.ratio)}×")
+        mine, theirs = (float(text.split()[0]) for text in row[3:5])
+        assert theirs / mine == pytest.approx(item.ratio, rel=0.01)
     choose(shown, "compare-baseline", "Example GPU A")
     choose(shown, "compare-card", "Example CPU C")
-    assert any(text.startswith("cannot tell: ") for text in column(shown, "compare-figures", 4))
+    assert any(text.startswith("cannot tell: ") for text in column(shown, "compare-figures", 5))
 
 
 def test_a_budget_is_filled_with_whole_cards_and_the_best_mix_of_them(shown):

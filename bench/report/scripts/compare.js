@@ -22,25 +22,15 @@
   function compareTwo() {
     const one = Number(by("compare-baseline").value), other = Number(by("compare-card").value);
     const [a, b] = [pairs.cards[one], pairs.cards[other]];
-    const names = [...new Set([...Object.keys(pairs.settings[one]), ...Object.keys(pairs.settings[other])])];
-    const apart = names.filter((name) => pairs.settings[one][name] !== pairs.settings[other][name])
-      .map((name) => [name, pairs.settings[one][name] || "–", pairs.settings[other][name] || "–"]);
-    by("compare-same").hidden = apart.length > 0;
-    fill("compare-settings", ["Setting that differs", `${a} (baseline)`, b], apart);
-    const known = new Map((pairs.pairs[`${one}-${other}`] || []).map((row) => [`${row[0]} ${row[1]}`, row]));
-    const rows = [];
-    pairs.tasks.forEach((task, n) => {
-      for (const [metric, heading] of Object.entries(pairs.headings)) {
-        const key = `${n} ${metric}`, mine = pairs.figures[one][key], theirs = pairs.figures[other][key];
-        if (!mine && !theirs) continue;
-        const [, , ratio, bounds, verdict, reason] = known.get(key) || [];
-        const told = ratio === null || ratio === undefined ? "–" : `${ratio}× ${bounds}`;
-        const because = verdict === undefined ? (mine && theirs ? "this page holds no ratio of the two" : "no valid figure for one of the two")
-          : `${verdict}${reason && ratio === null ? `: ${reason}` : ""}`;
-        rows.push([`${task}: ${heading}`, mine || "–", theirs || "–", told, because]);
-      }
-    });
-    fill("compare-figures", ["Figure", `${a} (baseline)`, b, "Ratio", "Verdict"], rows);
+    const { settings = [], rows = [] } = pairs.pairs[`${one}-${other}`] || {};
+    by("compare-same").hidden = settings.length > 0 || one === other;
+    fill("compare-settings", ["Setting that differs", `${a} (baseline)`, b], settings);
+    fill("compare-figures", ["Figure", "Setting", `${a} (baseline)`, b, "Ratio", "Verdict"], rows.map(
+      ([task, metric, role, mine, theirs, ratio, verdict, reason]) => [
+        `${pairs.tasks[task]}: ${pairs.headings[metric]}`, role, mine, theirs, ratio || "–",
+        [verdict, ratio ? "" : reason].filter(Boolean).join(": "),
+      ]));
+    by("compare-none").hidden = rows.length > 0;
   }
   if (pairs) {
     const choosers = [["compare-baseline", "baseline", 0], ["compare-card", "card", 1]];
