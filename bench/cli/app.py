@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from bench import __version__
 from bench.cli import compare as comparing
-from bench.cli import devices, economics, options, report, results, streams, verify
+from bench.cli import devices, doctor, economics, options, report, results, streams, verify
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
 from bench.model import EXIT_IO, EXIT_OK, EXIT_USAGE, BenchError
@@ -41,6 +41,7 @@ for command, name in (
     (economics.economics, "economics"),
     (sweeping.sweep, "sweep"),
     (devices.devices, "devices"),
+    (doctor.doctor, "doctor"),
     (verify.verify, "verify"),
     (verify.recompute, "recompute"),
 ):
