@@ -9,6 +9,7 @@ from dataclasses import asdict
 from bench.model import Record, TaskKey
 from bench.output.comparison import single_grid
 from bench.output.document import Document, Grid
+from bench.output.format import quantity
 
 
 def run(records: Sequence[Record]) -> Document:
@@ -16,7 +17,7 @@ def run(records: Sequence[Record]) -> Document:
     return Document(
         grids=(_grid(records),) if records else (),
         rows=[asdict(record) for record in records],
-        notes=(*peak_notes(records), *row_notes(records)),
+        notes=(*peak_notes(records), *lock_notes(records), *row_notes(records)),
     )
 
 
@@ -72,6 +73,20 @@ def peak_notes(records: Sequence[Record]) -> list[str]:
         above = f"; the SM clock was {math.fsum(clocks) / len(clocks):.0f} MHz" if clocks and mfu > 1 else ""
         lines.append(f"{what}: {text} of the peak ({rows[0].peak_source}{above})")
     return lines
+
+
+def lock_notes(records: Sequence[Record]) -> list[str]:
+    """What a card's maker has locked, with the figures."""
+    from bench.analysis import locked
+
+    return [
+        f"{card}: {lock.rate.name} is locked to about 1/{lock.divisor}: "
+        f"{quantity(lock.rate.measured_per_s, lock.rate.unit)} where its multiprocessors could do "
+        f"{quantity(lock.rate.expected_per_s, lock.rate.unit)} at this clock, while {lock.witness.name} reaches "
+        f"{lock.witness.share:.0%} of its own; all figures are as measured"
+        for card, rates in locked.rates(records).items()
+        for lock in locked.find(rates)
+    ]
 
 
 def _where(places: Sequence[str], windows: int) -> str:
