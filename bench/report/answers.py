@@ -34,10 +34,18 @@ class Answer:
 def answers(frame: pd.DataFrame, entries: Sequence[Entry], outlook: Outlook | None) -> list[Answer]:
     """Mining, then the leading AI tasks, then money; a question without any figure is left out."""
     found = [_mining(frame, entries, outlook)]
-    found += [_best(frame, entries, f"Best at AI: {task}", task, _metric(entries, task)) for task in ai_tasks(entries)]
+    found += [
+        _best(frame, entries, f"{_title(entries, 'Best at AI', 'AI')}: {task}", task, _metric(entries, task))
+        for task in ai_tasks(entries)
+    ]
     if outlook is not None:
         found.append(_money(outlook))
     return [item for item in found if item is not None]
+
+
+def _title(entries: Sequence[Entry], several: str, one: str) -> str:
+    """With one card nothing is the best."""
+    return one if len({entry.card for entry in entries}) == 1 else several
 
 
 def ai_tasks(entries: Sequence[Entry]) -> list[str]:
@@ -77,7 +85,7 @@ def _mining(frame: pd.DataFrame, entries: Sequence[Entry], outlook: Outlook | No
         ranked = tasks(entries, "hash", metric)
         if not ranked:
             continue
-        found = _best(frame, entries, f"Best miner ({ranked[0]})", ranked[0], metric)
+        found = _best(frame, entries, f"{_title(entries, 'Best miner', 'Mining')} ({ranked[0]})", ranked[0], metric)
         if found is None or outlook is None or ranked[0] != "sha256d":
             return found
         asic = outlook.prices.asic
