@@ -372,6 +372,6 @@ def _offset_w(watts_a: float, error_a: float, watts_b: float, error_b: float) ->
     """A sensor's offset from its error at two loads, error² = (gain·watts)² + offset²; at most the smaller error."""
     most = min(error_a, error_b)
     if math.isclose(watts_a, watts_b, rel_tol=0.01):
-        return most  # cannot be told apart, and hardly weighs: |1/P₁ − 1/P₂| is near 0
+        return most  # cannot be separated, and hardly matters: |1/P₁ − 1/P₂| is near 0
     squared = (error_a**2 * watts_b**2 - error_b**2 * watts_a**2) / (watts_b**2 - watts_a**2)
     return min(most, math.sqrt(max(0.0, squared)))

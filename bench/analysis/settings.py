@@ -21,7 +21,7 @@ class Setting:
     """None for a setting: rows that differ in it are never pooled. For a condition, which varies by itself from window
     to window, the difference of means above which two sides differ."""
     of_the_card: bool = False
-    """A trait of the card itself: two cards may differ in it, and nobody needs to be told."""
+    """A trait of the card itself: that two cards differ in it is no news."""
 
 
 _TABLE = (

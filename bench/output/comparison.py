@@ -164,7 +164,7 @@ def _cell(value: object) -> str:
 
 
 def comparison_notes(result: Result) -> list[str]:
-    """What stands under the table: what the cards are, means, why a verdict could not be given, rows left out."""
+    """Sentences under the table: what the cards are, means, why a verdict could not be given, rows left out."""
     notes = []
     described = list(result.about.items())
     if len(described) > _MOST_SUBJECTS:

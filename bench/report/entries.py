@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _TASK = ("phase", "shape", "product", "dtype", "batch", "seq")
 _MEANS = ("mfu", "mbu", "intensity_flop_per_byte", "peak_per_s", "peak_bytes_per_s", "sensor_relative")
+_ROLES = ("other", "best", "stock")
 _MODES = ("standard", "quick", "smoke")
 
 
@@ -183,7 +184,7 @@ def task_rank(key: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def best(entries: Sequence[Entry], metric: str) -> Entry | None:
     """Of results of one card and task the one to show first: longest windows, the device's own code, native type, the
-    highest power limit, unlocked clocks, then the best figure.
+    stock setting as :mod:`bench.analysis.pairs` compares it, then the best figure.
     """
     held = [entry for entry in entries if entry.figure(metric) is not None]
 
@@ -194,8 +195,7 @@ def best(entries: Sequence[Entry], metric: str) -> Entry | None:
             -place,
             entry.key["implementation_class"] != "torch-portable",
             bool(entry.key["native"]),
-            entry.key["power_limit_w"] or 0.0,
-            entry.key["sm_clock_lock_mhz"] is None,
+            _ROLES.index(entry.metrics[metric].role or "other"),
             entry.metrics[metric].value,
         )
 

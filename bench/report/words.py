@@ -144,9 +144,23 @@ def _leads(entries: Sequence[Entry], result: Result, chosen: Headline) -> list[s
             else:
                 found.append(_against(card, result.baseline, item, _WORDS[metric][0], entry.task))
             verdicts.append(item.verdict)
+            found += _best_setting(entries, entry, metric, result.baseline)
         found += _both(card, result.baseline, verdicts)
     for reason, names in refused.items():
         found.append(f"{listed(list(names))} cannot be compared with {result.baseline}: {reason}.")
+    return found
+
+
+def _best_setting(entries: Sequence[Entry], stock: Entry, metric: str, baseline: str) -> list[str]:
+    """The best setting of a card's power sweep, as a second figure."""
+    found = []
+    for entry in entries:
+        item = entry.figure(metric)
+        if entry.card == stock.card and entry.task == stock.task and item is not None and item.role == "best":
+            if item is stock.metrics[metric] or item.ratio is None:
+                continue
+            setting = f"{entry.card} at its best setting ({entry.setting})"
+            found.append(_against(setting, baseline, item, _WORDS[metric][0], entry.task))
     return found
 
 

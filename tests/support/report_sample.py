@@ -52,6 +52,7 @@ def sweep_rows(card: Card, limits: tuple[float, ...], repeats: int = 3) -> list[
                 repeats,
                 seed=100 + number,
                 workloads=(workload,),
+                default_power_limit_w=card.limit_w,
             )
             rows += [replace(record, default_power_limit_w=card.limit_w) for record in held]
     return rows

@@ -6,7 +6,7 @@
     output.render(outlook, "table")                          # with economics.notes(outlook) under the tables
 
 One scenario is an :class:`Inputs` of plain numbers (or numpy arrays), and every formula takes one. They are those of
-docs/economics.md, where a letter stands for each field:
+docs/economics.md, with a letter for each field:
 
     mining  M = H·h·a·(1−p)/24000 − PUE·c·[a·P_mine + (1−a)·P_idle]                        $/h
     AI      A = R·u·(1−f) − PUE·c·[u·P_ai + (1−u)·P_idle] − ΔK                             $/h

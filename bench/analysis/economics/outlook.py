@@ -88,7 +88,7 @@ class Outlook:
 
 
 def evaluate(measured: Sequence[Card], prices: Prices, site_mw: float | None = None) -> Outlook:
-    """Each card as a miner and as an AI card, the ASIC beside them, and a site full of each.
+    """Each card as a miner and as an AI card, the ASIC for comparison, and a site full of each.
 
     Args:
         measured: from :func:`cards`.

@@ -1,0 +1,74 @@
+"""Table, JSON, words and tiles of the page, and money: the same ratio for the same pair of cards, with a sweep."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bench import output, storage
+from bench.analysis import compare, economics
+from bench.model import Record
+from bench.report.entries import collect
+from bench.report.words import headline, summary, tiles
+from tests.support import factory
+
+A, B, C = factory.CARD_A, factory.CARD_B, replace(factory.CARD_B, name="Example GPU E", uuid="GPU-e", hash_per_s=3e9)
+
+
+def at(card: factory.Card, limit: float, factor: float = 1.0) -> list[Record]:
+    share = limit / card.limit_w
+    slower = replace(card, hash_per_s=card.hash_per_s * factor, hash_w=card.hash_w * share, flop_w=card.flop_w * share)
+    quiet = factory.run(slower, 8, rate_sd=1e-3, power_sd=1e-3)
+    return [replace(record, power_limit_w=limit, default_power_limit_w=card.limit_w) for record in quiet]
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Record]:
+    """B and E at stock; A at stock, where B does more per joule, and at half its watts, where A does."""
+    return [*at(B, 300.0), *at(A, 700.0), *at(A, 350.0, 0.9), *at(A, 500.0, 0.95), *at(C, 300.0)]
+
+
+def test_every_output_gives_the_same_ratio_for_the_same_pair(rows: list[Record]) -> None:
+    frame = storage.to_frame(rows)
+    result = compare.compare(frame)
+    chosen = {
+        item.role: item
+        for item in result.comparisons
+        if item.key["device_name"] == A.name and item.metric == "work_per_j" and item.key["workload"] == "sha256d"
+    }
+    stock, best = chosen["stock"], chosen["best"]
+    assert stock.ratio is not None
+    assert best.ratio is not None
+    assert stock.ratio < 1 < best.ratio
+    assert best.key["power_limit_w"] == 350.0
+
+    document = output.comparison(result)
+    per_joule: dict[str, str] = {}
+    for cells in document.grids[-1].rows:
+        if cells[:2] == ("sha256d scan", "work per joule"):
+            per_joule.setdefault(cells[2], cells[-2])
+    assert per_joule[A.name].startswith(f"{stock.ratio:.4f}")
+    assert per_joule[f"{A.name}, best setting"].startswith(f"{best.ratio:.3f}")
+
+    (text,) = output.render(document, "json")
+    items = [item for item in json.loads(str(text)) if item["kind"] == "group" and item["workload"] == "sha256d"]
+    ratios = {(item["device_name"], item["role"]): item["ratio"] for item in items if item["metric"] == "work_per_j"}
+    assert ratios[A.name, "stock"] == stock.ratio
+    assert ratios[A.name, "best"] == best.ratio
+    assert ratios[A.name, "other"] is None
+
+    entries = collect(frame, result)
+    lead = headline(entries)
+    sentences = [text for text in summary(entries, result, frame, lead) if "hashes per joule" in text]
+    assert any(f"{A.name} does {stock.ratio:.2f} times" in text for text in sentences)
+    assert any(f"{A.name} at its best setting (350 W limit) does {best.ratio:.2f} times" in text for text in sentences)
+    figures = {tile.card: {what: value for what, value, _ in tile.figures} for tile in tiles(entries, lead)}
+    shown = {card: float(lines[next(iter(lines))].split()[0]) for card, lines in figures.items()}
+    assert shown[A.name] / shown[B.name] == pytest.approx(stock.ratio, rel=2e-3)
+
+    cards = {card.name: card for card in economics.cards(frame)}
+    costs = [cards[name].j_per_th for name in (B.name, A.name)]
+    assert costs[0] / costs[1] == pytest.approx(stock.ratio, rel=2e-3)  # type: ignore[operator]
+    assert any("best setting, 350 W limit" in reason for reason in cards[A.name].reasons)
