@@ -1,4 +1,4 @@
-"""Table, JSON, words and tiles of the page, and money: the same ratio for the same pair of cards, with a sweep."""
+"""Table, JSON, words and leading figures of the page, and money: the same ratio for the same pair of cards, with a sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench import output, storage
 from bench.analysis import compare, economics
 from bench.model import Record
 from bench.report.entries import collect
-from bench.report.words import headline, summary, tiles
+from bench.report.words import headline, lead, summary
 from tests.support import factory
 
 A, B, C = factory.CARD_A, factory.CARD_B, replace(factory.CARD_B, name="Example GPU E", uuid="GPU-e", hash_per_s=3e9)
@@ -60,13 +60,13 @@ def test_every_output_gives_the_same_ratio_for_the_same_pair(rows: list[Record])
     assert ratios[A.name, "other"] is None
 
     entries = collect(frame, result)
-    lead = headline(entries)
-    sentences = [text for text in summary(entries, result, frame, lead) if "hashes per joule" in text]
+    chosen_tasks = headline(entries)
+    sentences = [text for text in summary(entries, result, frame, chosen_tasks) if "hashes per joule" in text]
     assert any(f"{A.name} does {stock.ratio:.2f} times" in text for text in sentences)
     assert any(f"{A.name} at its best setting (350 W limit) does {best.ratio:.2f} times" in text for text in sentences)
-    figures = {tile.card: {what: value for what, value, _ in tile.figures} for tile in tiles(entries, lead)}
-    shown = {card: float(lines[next(iter(lines))].split()[0]) for card, lines in figures.items()}
-    assert shown[A.name] / shown[B.name] == pytest.approx(stock.ratio, rel=2e-3)
+    shown = {card: lead(entries, card, chosen_tasks.mining, "work_per_j") for card in (A.name, B.name)}
+    values = {card: entry.metrics["work_per_j"].value for card, entry in shown.items() if entry is not None}
+    assert values[A.name] / values[B.name] == pytest.approx(stock.ratio)  # type: ignore[operator]
 
     cards = {card.name: card for card in economics.cards(frame)}
     costs = [cards[name].j_per_th for name in (B.name, A.name)]
