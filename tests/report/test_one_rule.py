@@ -1,4 +1,4 @@
-"""Table, JSON, words and leading figures of the page, and money: the same ratio for the same pair of cards, with a sweep."""
+"""Table, JSON, page and money give the same ratio for the same pair: three scripted cards and a sweep."""
 
 from __future__ import annotations
 
