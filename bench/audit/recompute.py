@@ -109,14 +109,16 @@ def figures(sidecar: Sidecar) -> tuple[Row, ...]:
     for note in sidecar.windows:
         if note.sensor is None:
             continue
-        joules = energy.measure(note.samples, note.window, sidecar.sensors[note.sensor].sensor)
+        seen = sidecar.sensors[note.sensor]
+        joules = energy.measure(note.samples, note.window, seen.sensor)
+        smoothing = seen.card_state is not None and bool(seen.card_state.power_smoothing)
         baselines = idle_w.get(note.sensor)
         idle_power_w = fmean(baselines) if baselines else None
-        rows.append(Row(note.row, _columns(joules, note.window, idle_power_w), joules.invalid_reasons))
+        rows.append(Row(note.row, _columns(joules, note.window, idle_power_w, smoothing), joules.invalid_reasons))
     return tuple(rows)
 
 
-def _columns(joules: Energy, window: Window, idle_power_w: float | None) -> dict[str, Value]:
+def _columns(joules: Energy, window: Window, idle_power_w: float | None, smoothing: bool) -> dict[str, Value]:
     found: dict[str, Value] = {
         "energy_j": joules.joules,
         "energy_method": joules.method,
@@ -124,7 +126,9 @@ def _columns(joules: Energy, window: Window, idle_power_w: float | None) -> dict
         "energy_uncertainty_j": joules.uncertainty_j,
         "idle_power_w": idle_power_w,
         "work_per_j": window.work / joules.joules if joules.joules else None,
-        "net_work_per_j": energy.net_work_per_j(window.work, joules, window.seconds, idle_power_w),
+        "net_work_per_j": energy.net_work_per_j(
+            window.work, joules, window.seconds, idle_power_w, power_smoothing=smoothing
+        ),
         "throttle_reasons": ";".join(joules.throttle_reasons) or None,
     }
     values = {name: found[name] if name in found else getattr(joules, name) for name in COLUMNS}

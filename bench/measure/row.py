@@ -140,7 +140,7 @@ def _device_columns(device: Device) -> dict[str, Any]:
 
 def _net_work_per_j(row: Record, idle_power_w: float) -> float | None:
     joules = Energy(row.energy_j, None, None, uncertainty_j=row.energy_uncertainty_j)
-    return energy.net_work_per_j(row.work, joules, row.window_s, idle_power_w)
+    return energy.net_work_per_j(row.work, joules, row.window_s, idle_power_w, power_smoothing=row.power_smoothing)
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

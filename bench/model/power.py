@@ -152,6 +152,21 @@ class CardState:
     ecc: bool | None = None
     co_tenants: int | None = None
     """Other processes with a context on the card."""
+    power_profiles: str | None = None
+    """Numbers of the workload power profiles in force, joined by spaces; empty text where there are none."""
+    power_smoothing: bool | None = None
+    """Power smoothing holds a floor under the power and ramps it, so that idle and edges draw more."""
+    edpp_percent: float | None = None
+    """EDPp multiplier: the allowed peak power in per cent of its default."""
+    app_sm_clock_mhz: float | None = None
+    app_mem_clock_mhz: float | None = None
+    pcie_gen: int | None = None
+    pcie_width: int | None = None
+    persistence: bool | None = None
+    compute_mode: str | None = None
+    """``default``, ``exclusive_thread``, ``prohibited`` or ``exclusive_process``."""
+    vbios: str | None = None
+    bar1_mib: float | None = None
 
 
 class ReferenceMeter(Protocol):

@@ -103,13 +103,16 @@ def idle_power(
     return energy.joules / window.seconds, uncertainty_w
 
 
-def net_work_per_j(work: float, joules: Energy, seconds: float, idle_power_w: float | None) -> float | None:
+def net_work_per_j(
+    work: float, joules: Energy, seconds: float, idle_power_w: float | None, *, power_smoothing: bool | None = None
+) -> float | None:
     """Work per joule above idle.
 
-    None where there is no baseline, or where the joules above it cannot be distinguished from zero: a difference
-    within the window's own uncertainty is no denominator.
+    None while power smoothing is on, since its floor is not what an idle card draws; where there is no baseline; or
+    where the joules above it cannot be distinguished from zero: a difference within the window's own uncertainty is
+    no denominator.
     """
-    if joules.joules is None or idle_power_w is None:
+    if joules.joules is None or idle_power_w is None or power_smoothing:
         return None
     net_j = joules.joules - idle_power_w * seconds
     least_j = max(joules.uncertainty_j or 0.0, 1e-6 * joules.joules)

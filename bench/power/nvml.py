@@ -51,6 +51,9 @@ NOT_AVAILABLE_MW = 0xFFFFFFFF
 NOT_AVAILABLE_MJ = 0xFFFFFFFFFFFFFFFF
 CEILING = 2.0
 """Watts above this many times the highest limit that the card accepts are a failed read."""
+COMPUTE_MODES = ("default", "exclusive_thread", "prohibited", "exclusive_process")
+"""Names of nvmlComputeMode_t, in order."""
+MIB = 1 << 20
 _NO_ANSWER = (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError, AttributeError)
 
 _LOST_CODES = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_GPU_NOT_FOUND, pynvml.NVML_ERROR_RESET_REQUIRED)
@@ -398,6 +401,10 @@ class NvmlReader:
         locked_mhz = None
         if mask & 0x2:  # a clock setting of the user's is in force
             locked_mhz = _or_none(pynvml.nvmlDeviceGetApplicationsClock, handle, pynvml.NVML_CLOCK_SM)
+        mode = self._setting("nvmlDeviceGetComputeMode")
+        bar1 = self._setting("nvmlDeviceGetBAR1MemoryInfo")
+        persistence = self._setting("nvmlDeviceGetPersistenceMode")
+        smoothing = _or_none(self._read_field, pynvml.NVML_FI_PWR_SMOOTHING_ENABLED, 0)
         return CardState(
             power_limit_w=None if limit_mw is None else limit_mw / 1000,
             default_power_limit_w=None if default_mw is None else default_mw / 1000,
@@ -407,6 +414,30 @@ class NvmlReader:
             co_tenants=None
             if processes is None
             else probe.co_tenants([entry.pid for entry in processes], self.own_pid),
+            power_profiles=_or_none(self._read_profiles),
+            power_smoothing=None if smoothing is None else bool(smoothing),
+            edpp_percent=_or_none(self._read_field, pynvml.NVML_FI_DEV_EDPP_MULTIPLIER, 0),
+            app_sm_clock_mhz=self._setting("nvmlDeviceGetApplicationsClock", pynvml.NVML_CLOCK_SM),
+            app_mem_clock_mhz=self._setting("nvmlDeviceGetApplicationsClock", pynvml.NVML_CLOCK_MEM),
+            pcie_gen=self._setting("nvmlDeviceGetCurrPcieLinkGeneration"),
+            pcie_width=self._setting("nvmlDeviceGetCurrPcieLinkWidth"),
+            persistence=None if persistence is None else bool(persistence),
+            compute_mode=None if mode is None or not 0 <= mode < len(COMPUTE_MODES) else COMPUTE_MODES[mode],
+            vbios=self._setting("nvmlDeviceGetVbiosVersion"),
+            bar1_mib=None if bar1 is None else bar1.bar1Total / MIB,
+        )
+
+    def _setting(self, function: str, *arguments: object) -> Any:
+        """What this function of NVML answers for the card; None where driver or card has no answer."""
+        return _or_none(_function(function), self._handle, *arguments)
+
+    def _read_profiles(self) -> str:
+        """Numbers of the workload power profiles in force (Blackwell and later)."""
+        found = pynvml.c_nvmlWorkloadPowerProfileCurrentProfiles_v1_t()
+        pynvml.nvmlDeviceWorkloadPowerProfileGetCurrentProfiles(self._handle, ctypes.byref(found))
+        words = found.enforcedProfilesMask.mask
+        return " ".join(
+            str(32 * place + bit) for place, word in enumerate(words) for bit in range(32) if word >> bit & 1
         )
 
     own_pid: int | None = None

@@ -13,8 +13,9 @@ from typing import Any
 import pynvml
 import pytest
 
-from bench.model import BenchError
+from bench.model import BenchError, Energy
 from bench.power import nvml
+from bench.power.energy import net_work_per_j
 from tests.fakes.nvml.build import LIBRARY, build
 from tests.fakes.nvml.truth import Card, Curve, write_script
 
@@ -46,6 +47,13 @@ OPTIONAL = (
     "nvmlDeviceGetPowerManagementDefaultLimit",
     "nvmlDeviceGetPowerManagementLimitConstraints",
     "nvmlDeviceGetHandleByPciBusId_v2",
+    "nvmlDeviceGetCurrPcieLinkGeneration",
+    "nvmlDeviceGetCurrPcieLinkWidth",
+    "nvmlDeviceGetPersistenceMode",
+    "nvmlDeviceGetComputeMode",
+    "nvmlDeviceGetVbiosVersion",
+    "nvmlDeviceGetBAR1MemoryInfo",
+    "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles",
 )
 DRIVERS: dict[str, tuple[set[str], dict[str, int]]] = {
     "470": (
@@ -164,3 +172,23 @@ def test_a_power_that_is_never_available_is_not_chosen(opened: Opener) -> None:
     assert reader.sensor.counter
     with pytest.raises(BenchError, match="neither power nor energy"):
         opened(set(), {"no_counter": 1}, spans=(("missing", (0.0, 1e9)),))
+
+
+def test_settings_that_move_joules(opened: Opener) -> None:
+    state = opened(set(), {"settings": 1, "app_mhz": 1200}).card_state()
+    assert (state.power_profiles, state.power_smoothing, state.edpp_percent) == ("3 33", True, 110)
+    assert (state.pcie_gen, state.pcie_width, state.persistence, state.compute_mode) == (
+        5,
+        16,
+        True,
+        "exclusive_process",
+    )
+    assert (state.vbios, state.bar1_mib, state.app_sm_clock_mhz) == ("96.00.99", 131072, 1200)
+    older = opened(set()).card_state()
+    assert {older.power_profiles, older.power_smoothing, older.edpp_percent, older.vbios, older.bar1_mib} == {None}
+
+
+def test_net_work_is_unknown_while_smoothing_holds_a_floor() -> None:
+    energy = Energy(100.0, "counter", "gpu", uncertainty_j=1.0)
+    assert net_work_per_j(1000.0, energy, 2.0, 20.0, power_smoothing=True) is None
+    assert net_work_per_j(1000.0, energy, 2.0, 20.0, power_smoothing=False) is not None

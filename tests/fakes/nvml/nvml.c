@@ -28,6 +28,7 @@ enum {
 };
 enum { MAX_GPUS = 16, MAX_POINTS = 256, MAX_SPANS = 32 };
 enum { F_ENERGY = 83, F_AVERAGE = 185, F_INSTANT = 186, F_SW_THERMAL = 269, F_HW_THERMAL = 270, F_BRAKE = 271 };
+enum { F_SMOOTHING = 251, F_EDPP = 274 };
 
 typedef struct {
   double from, to;
@@ -52,7 +53,7 @@ typedef struct {
   int no_power_field, no_energy_field, no_usage, usage_averages, no_counter, denied, mig, module_only, no_reason_fields,
       ecc, tenants;
   double temperature, temperature_slope, sm_mhz, mem_mhz, app_mhz;
-  double limit_w, default_w, min_w, max_w, round_w;
+  double limit_w, default_w, min_w, max_w, round_w, settings;
   char state[512], arm[512];
 } gpu_t;
 
@@ -284,6 +285,7 @@ static void parse(FILE *file) {
     NUMBER(min_w);
     NUMBER(max_w);
     NUMBER(round_w);
+    NUMBER(settings);
     else {
       fprintf(stderr, "fake nvml: unknown key %s\n", key);
       abort();
@@ -413,6 +415,9 @@ int nvmlDeviceGetFieldValues(gpu_t *g, int count, field_t *out) {
       if (!f->code && (g->no_counter || g->module_only)) f->code = NOT_SUPPORTED;
       f->type = 3;
       f->value.ull = (uint64_t)(counter_at(g, t) * 1000 + 0.5);
+    } else if ((f->field == F_SMOOTHING || f->field == F_EDPP) && g->settings > 0) {
+      f->type = 1;
+      f->value.u = f->field == F_SMOOTHING ? 1 : 110;
     } else if (f->field >= F_SW_THERMAL && f->field <= F_BRAKE && !g->no_reason_fields) {
       uint64_t bit = f->field == F_SW_THERMAL ? 0x20 : f->field == F_HW_THERMAL ? 0x40 : 0x80;
       f->type = 3;
@@ -515,4 +520,29 @@ int nvmlDeviceSetPowerManagementLimit(gpu_t *g, unsigned mw) {
   fprintf(file, "%.3f\n", g->round_w > 0 ? floor(mw / 1000.0 / g->round_w + 0.5) * g->round_w : mw / 1000.0);
   fclose(file);
   return OK;
+}
+
+/* Settings of newer drivers, answered only with "settings 1". */
+static int setting(const gpu_t *g, unsigned *out, unsigned value) {
+  *out = value;
+  return g->settings > 0 ? OK : NOT_SUPPORTED;
+}
+int nvmlDeviceGetCurrPcieLinkGeneration(gpu_t *g, unsigned *out) { return setting(g, out, 5); }
+int nvmlDeviceGetCurrPcieLinkWidth(gpu_t *g, unsigned *out) { return setting(g, out, 16); }
+int nvmlDeviceGetPersistenceMode(gpu_t *g, unsigned *out) { return setting(g, out, 1); }
+int nvmlDeviceGetComputeMode(gpu_t *g, unsigned *out) { return setting(g, out, 3); }
+int nvmlDeviceGetVbiosVersion(gpu_t *g, char *out, unsigned size) {
+  return g->settings > 0 ? words(out, size, "96.00.99") : NOT_SUPPORTED;
+}
+int nvmlDeviceGetBAR1MemoryInfo(gpu_t *g, unsigned long long *out) {
+  out[0] = 131072ull << 20;
+  return g->settings > 0 ? OK : NOT_SUPPORTED;
+}
+typedef struct {
+  unsigned version, performing[8], requested[8], enforced[8];
+} profiles_t;
+int nvmlDeviceWorkloadPowerProfileGetCurrentProfiles(gpu_t *g, profiles_t *out) {
+  out->enforced[0] = 1u << 3;
+  out->enforced[1] = 1u << 1;
+  return g->settings > 0 ? OK : NOT_SUPPORTED;
 }
