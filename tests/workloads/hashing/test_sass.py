@@ -156,7 +156,8 @@ def test_command_prints_a_row_for_each_variant(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["bench.workloads.hashing.sass", "90"])
-    monkeypatch.setattr(sass, "scrypt", lambda arch, wide: loops_of(arch, 1))
+    loops = loops_of(90, 1)
+    monkeypatch.setattr(sass, "scrypt", lambda arch, wide: loops)
     assert sass.main() == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("sm_")]
     labels = [*map(str, sass.SHA256D_VARIANTS), "fill/0", "mix/0", "fill/1", "mix/1"]
