@@ -140,10 +140,10 @@ def chart(outlook: Outlook, ready: Sequence[Start]) -> Figure | None:
         for field, (name, _) in SLIDERS.items()
     ]
     text = (
-        "Solid is mining, dashed is renting out for AI, all else as the sliders are set. The upright line is the "
-        "slider's present value; the diamond is the break-even, where both earn the same."
+        "Solid is mining, dashed is renting out for AI, with everything else as the sliders are set. The vertical line "
+        "is the slider's present value; the diamond is the break-even, where both earn the same."
     )
-    return Figure("money", "What the card nets, and where the two uses meet", text, views, "Draw")
+    return Figure("money", "Net income of each use, and where they are equal", text, views, "Draw")
 
 
 def axis_title(field: str, outlook: Outlook) -> str:

@@ -59,7 +59,7 @@ def png(
     found = re.findall(r'data-figure="([a-z-]+)"[^>]*style="height:(\d+)px"', page.read_text(encoding="utf-8"))
     names = {name: int(height) + _AROUND for name, height in found}
     if not names:
-        raise BenchError(f"{page} holds no plot to picture", "give CSVs with at least one valid window")
+        raise BenchError(f"{page} contains no plot", "give CSVs with at least one valid window")
     unknown = [name for name in only if name not in names]
     if unknown:
         raise BenchError(f"{page} holds no plot named {unknown[0]!r}", f"choose from {', '.join(names)}")
@@ -88,7 +88,7 @@ def _one(page: Path, name: str, height: int, target: Path, browser: str, timeout
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)  # noqa: S603
         except subprocess.TimeoutExpired:
             raise BenchError(
-                f"{browser} drew no picture of {name} within {timeout_s:.0f} s", "try again on an idle machine"
+                f"{browser} produced no image of {name} within {timeout_s:.0f} s", "try again on an idle machine"
             ) from None
         except OSError as error:
             raise BenchError(
@@ -96,5 +96,5 @@ def _one(page: Path, name: str, height: int, target: Path, browser: str, timeout
             ) from error
     if not target.is_file():
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BenchError(f"{browser} drew no picture of {name} ({said})", "name another browser in BITWATT_BROWSER")
+        raise BenchError(f"{browser} produced no image of {name} ({said})", "name another browser in BITWATT_BROWSER")
     return target

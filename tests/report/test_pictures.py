@@ -22,7 +22,7 @@ def test_a_browser_that_draws_nothing_is_an_error(tmp_path):
     mute = tmp_path / "browser"
     mute.write_text("#!/bin/sh\necho it broke >&2\n")
     mute.chmod(0o755)
-    with pytest.raises(BenchError, match="drew no picture of pick \\(it broke\\)"):
+    with pytest.raises(BenchError, match="produced no image of pick \\(it broke\\)"):
         report.png(page_file, tmp_path / "out", browser=str(mute))
     page_file.write_text("<p>no plot</p>")
     with pytest.raises(BenchError, match="holds no plot"):
