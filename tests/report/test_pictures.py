@@ -25,5 +25,5 @@ def test_a_browser_that_draws_nothing_is_an_error(tmp_path):
     with pytest.raises(BenchError, match="produced no image of pick \\(it broke\\)"):
         report.png(page_file, tmp_path / "out", browser=str(mute))
     page_file.write_text("<p>no plot</p>")
-    with pytest.raises(BenchError, match="holds no plot"):
+    with pytest.raises(BenchError, match="contains no plot"):
         report.png(page_file, tmp_path / "out", browser=str(mute))
