@@ -232,7 +232,8 @@ static void parse(FILE *file) {
       g->watts[g->points++] = b;
     } else if (!strcmp(key, "fail") && g->fails < MAX_SPANS)
       g->fail[g->fails++] = (span_t){a, b, 0};
-    else if (!strcmp(key, "missing") && g->missings < MAX_SPANS) g->missing[g->missings++] = (span_t){a, b, 0};
+    else if (!strcmp(key, "missing") && g->missings < MAX_SPANS)
+      g->missing[g->missings++] = (span_t){a, b, 0};
     else if (!strcmp(key, "throttle") && g->throttles < MAX_SPANS)
       g->throttle[g->throttles++] = (span_t){a, b, (uint64_t)c};
     else if (!strcmp(key, "noise_seed"))
