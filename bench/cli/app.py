@@ -64,7 +64,7 @@ def main() -> NoReturn:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our stdout has gone (`| head`): nothing more to say to anyone.
-        streams.drop_stdout()
+        streams.drop(sys.stdout)
         code = EXIT_IO
     except Exception as error:
         if os.environ.get("BITWATT_TRACEBACK"):
@@ -75,11 +75,7 @@ def main() -> NoReturn:
             "bold red",
         )
         code = EXIT_INTERNAL
-    try:
-        sys.stdout.flush()
-    except OSError:
-        streams.drop_stdout()
-        streams.lost.add("stdout")
+    streams.finish()
     if code == EXIT_OK and streams.lost & {"stdout", "stderr"}:
         code = EXIT_IO
     sys.exit(code)

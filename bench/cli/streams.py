@@ -96,7 +96,7 @@ def put(*results: Any) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        drop_stdout()
+        drop(sys.stdout)
         raise BenchError(
             f"cannot write to stdout ({(error.strerror or str(error)).lower()})",
             "send the output elsewhere",
@@ -116,6 +116,16 @@ def show(document: Document, format: Format = "table") -> None:  # noqa: A002 - 
             say(note)
 
 
-def drop_stdout() -> None:
-    """Nobody can read stdout any more: what is still buffered for it must not fail again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def finish() -> None:
+    """Write what is still buffered, and note which stream is lost."""
+    for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            drop(stream)
+            lost.add(name)
+
+
+def drop(stream: TextIO) -> None:
+    """Nobody can read the stream any more: what is still buffered for it must not fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -16,7 +16,7 @@ from bench import storage
 from bench.analysis import compare, estimate, gate, published
 from bench.analysis import groups as lines
 from bench.data import cards
-from bench.model import EXIT_INVALID, EXIT_REGRESSION, BenchError, Comparison, Record
+from bench.model import EXIT_INVALID, EXIT_REGRESSION, METHOD_VERSION, BenchError, Comparison, Record
 from tests.support import factory
 
 A, B, C = factory.CARD_A, factory.CARD_B, factory.CARD_CPU
@@ -297,7 +297,7 @@ def test_a_line_with_nothing_valid_is_invalid() -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"method_version": "0"}, "method_version 0 against 1"),
+        ({"method_version": "0"}, f"method_version 0 against {METHOD_VERSION}"),
         ({"implementation": "torch-portable"}, "implementation_class torch-portable against native"),
         ({"native": False}, "native False against True"),
         ({"precision": "tf32=on"}, "precision tf32=on against none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,16 @@ from tests.support.paths import ROOT
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:
     command = f'set -o pipefail; bitwatt() {{ {sys.executable} -m bench.cli.app "$@"; }}; {line}'
+    # Buffered, as for most users: what a failed write leaves in a buffer is written again at exit.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        ["/bin/bash", "-c", command], capture_output=True, text=True, errors="replace", cwd=ROOT, timeout=120
+        ["/bin/bash", "-c", command],
+        env=buffered,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd=ROOT,
+        timeout=120,
     )
 
 
