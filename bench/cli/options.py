@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from bench.measure.plan import RunPlan
 from bench.model import BenchError
-from bench.model.options import flag
+from bench.model.options import Format, flag
 
 Plan = Annotated[RunPlan, Parameter(name="*")]
 OUTPUT = Group("Output", sort_key=6)
 
-Format = Literal["table", "json", "csv", "markdown"]
 FormatOption = Annotated[Format, Parameter(name="--format", group=OUTPUT)]
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], group=OUTPUT)]
 Results = list[Path]

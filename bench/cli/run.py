@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from bench.cli import options, streams
-from bench.cli.options import Format
 from bench.measure.plan import RunPlan
 from bench.model import EXIT_INVALID, EXIT_OK, EXIT_USAGE, BenchError, Record
+from bench.model.options import Format
 
 _FILE = Parameter(group=Group("Plan", sort_key=0))
 

@@ -57,13 +57,15 @@ def sweep(
             return EXIT_OK
         with TerminalObserver(streams.err(), quiet=quiet) as observer:
 
-            def limits() -> Iterator[float]:
-                for watts in limits_w:
-                    observer.note(f"power limit {watts:g} W")
-                    yield limiter.set(watts)
+            def announce(watts: float) -> tuple[float]:
+                observer.note(f"power limit {watts:g} W")
+                return (watts,)
+
+            def passes() -> Iterator[float]:
+                return sweeping.sweep(limiter, limits_w, announce)
 
             result = session.drain(
-                session.run_device(plan, card, observer, device_choice=choice.how, passes=limits, needs_watts=True)
+                session.run_device(plan, card, observer, device_choice=choice.how, passes=passes, needs_watts=True)
             )
     if format == "table":
         streams.show(output.sweep(frontier.frontiers(result.records)))

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import power, storage, workloads
-from bench.measure import devices, plan, provenance, row, runner
+from bench.measure import devices, provenance, row, runner
 from bench.measure.observer import Observer, Silent
-from bench.measure.plan import RunPlan
+from bench.measure.plan import RunPlan, to_dict
 from bench.measure.timing import Timing, reads_watts, timing
 from bench.model import (
     BenchError,
@@ -106,7 +106,7 @@ def run_device(
     Args:
         plan: what to measure.
         device: the device to measure it on.
-        observer: told what goes on; nothing is printed here.
+        observer: watches the run; nothing is printed here.
         device_choice: how the device was chosen, for the rows.
         passes: measure all variants once per item; a sweep sets a power limit before it gives the next one.
         needs_watts: refuse to run without a power sensor.
@@ -134,16 +134,12 @@ def run_device(
         reference = stack.enter_context(ZeusMeter(meter.sensor)) if plan.power.zeus else None
         salt = storage.local_salt() if plan.output.anonymous else None
         results = stack.enter_context(_stored(storage.create(plan.output.out, context.run_id, salt=salt), observer))
-        results.plan(_recorded(plan))
+        results.plan(to_dict(plan))
         device_run = _DeviceRun(plan, device, meter, durations, context, observer, results, reference)
         for _ in passes():
             wrong = (yield from device_run.measure(variants)) or wrong
         records = results.records
     return RunResult(records, wrong)
-
-
-def _recorded(run_plan: RunPlan) -> dict[str, object]:
-    return plan.to_dict(run_plan)
 
 
 @contextmanager

@@ -9,9 +9,10 @@
 Progress is in :mod:`bench.output.progress`, the writing of figures in :mod:`bench.output.format`.
 """
 
+from bench.model.options import Format
 from bench.output.comparison import comparison
 from bench.output.devices import devices
-from bench.output.document import Document, Format, Grid, render
+from bench.output.document import Document, Grid, render
 from bench.output.economics import economics
 from bench.output.run import run
 from bench.output.sweep import sweep

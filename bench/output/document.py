@@ -11,14 +11,13 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from bench.model.options import Format
 from bench.model.text import clean
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-Format: TypeAlias = Literal["table", "json", "csv", "markdown"]
 
 
 @dataclass(frozen=True, slots=True)

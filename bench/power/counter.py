@@ -140,9 +140,9 @@ def edge(inside: Sequence[Tick], readings: Sequence[Sample] = ()) -> Edge:
     near = [tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= SLOPE_S * 1e9]
     power_w = _slope_w(near if len(near) >= 2 else inside[:2])
     watts = [sample.power_w or 0.0 for sample in readings]
-    beside = [w for w, s in zip(watts, readings, strict=True) if abs(s.t_ns - origin.t_ns) <= NEAR_S * 1e9]
-    if len(beside) >= LEAST_READINGS:
-        power_w = statistics.fmean(beside)
+    nearby = [w for w, s in zip(watts, readings, strict=True) if abs(s.t_ns - origin.t_ns) <= NEAR_S * 1e9]
+    if len(nearby) >= LEAST_READINGS:
+        power_w = statistics.fmean(nearby)
     if not readings:
         return Edge(origin.t_ns, origin.half_ns, origin.counter_j, power_w)
     at_ns, half_ns = _clock([tick for tick in inside if abs(tick.t_ns - origin.t_ns) <= EDGE_S * 1e9], power_w)

@@ -46,7 +46,7 @@ class Workload(Protocol):
 
 @runtime_checkable
 class Searching(Protocol):
-    """What the module of a workload offers besides, where a variant must first be searched for."""
+    """What the module of a workload also offers if some of its variants must first be searched for."""
 
     def resolve(
         self,
