@@ -62,7 +62,7 @@ COLUMNS: tuple[str, ...] = tuple(
             *(_DERIVED.get(name, name) for name in (*MUST_MATCH, *ENERGY_MUST_MATCH, *SETTINGS)),
             *METRICS,
             *("energy_j", "energy_uncertainty_j", "sensor_uncertainty_j", "meter", "meter_id"),
-            *("verified", "valid", "invalid_reasons"),
+            *("verified", "proven", "valid", "invalid_reasons"),
         ]
     )
 )
@@ -414,17 +414,22 @@ def _rejected(
     subjects: Sequence[str],
     keys: Sequence[Mapping[str, Any]],
 ) -> list[InvalidRow]:
-    columns = [frame[name].iloc[rows].astype(object) for name in ("file", "line", "verified", "invalid_reasons")]
+    names = ("file", "line", "verified", "proven", "invalid_reasons")
+    columns = [frame[name].iloc[rows].astype(object) for name in names]
     return [
         InvalidRow(
             file=str(file),
             line=int(number),
             subject=subjects[group[row]],
             task=TaskKey.of(keys[group[row]]).label,
-            reason=reasons if isinstance(reasons, str) else "flagged invalid" if verified else "not verified",
+            reason=reasons if isinstance(reasons, str) else "flagged invalid" if verified else _unverified(proven),
         )
-        for row, file, number, verified, reasons in zip(rows, *columns, strict=True)
+        for row, file, number, verified, proven, reasons in zip(rows, *columns, strict=True)
     ]
+
+
+def _unverified(proven: object) -> str:
+    return "not proven: too few shares" if proven is False else "not verified"
 
 
 def text(value: object) -> str:

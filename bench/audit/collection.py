@@ -77,9 +77,10 @@ def check(path: Path) -> Check:
         )
     wrong = [number for number, record in enumerate(records, 2) if not record.verified]
     if wrong:
+        unproven = records[wrong[0] - 2].proven is False
         raise BenchError(
-            f"{path}, line {wrong[0]}: the work was not verified",
-            "find out why before contributing it",
+            f"{path}, line {wrong[0]}: the work was not {'proven by enough shares' if unproven else 'verified'}",
+            "measure with fewer --share-bits" if unproven else "find out why before contributing it",
             exit_code=EXIT_INVALID,
         )
     _enough(path, records)

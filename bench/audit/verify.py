@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import storage
-from bench.audit import proof, recompute
+from bench.audit import recompute
 from bench.model import BenchError, Record, Share
 from bench.model.sidecar import Sidecar, WindowNote
 from bench.model.text import clean
+from bench.workloads.hashing import proof
 from bench.workloads.hashing import shares as hashing
 
-SETTLED_LATER = frozenset({"idle_power_w", "net_work_per_j", "warnings"})
-"""Columns that are written again at the end of a run. The first two are recomputed from the samples instead."""
+SETTLED_LATER = frozenset({"idle_power_w", "net_work_per_j", "proven", "warnings"})
+"""Columns that later windows may change. The first three are computed from the evidence instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ def against_sidecar(path: Path, record: Record, note: WindowNote) -> list[Findin
         "launches": note.window.launches,
         "window_s": note.window.seconds,
     }
+    if note.audit is not None:
+        expected["verified"] = note.audit.ok and record.proven is not False
     found = []
     for name in storage.NAMES:
         value, wanted = getattr(record, name), expected.get(name)

@@ -37,6 +37,8 @@ from bench.model import (
     Window,
 )
 from bench.power import energy
+from bench.workloads.hashing import proof
+from bench.workloads.hashing.shares import DIGESTS
 
 KEEP_BUILT = 0.5
 """Share of device memory up to which built jobs are kept for their next repeat instead of being built again."""
@@ -186,6 +188,7 @@ def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
         if not check.ok:
             raise _WrongOutput("; ".join(check.reasons))
         built = _Built(job, _size_launch(job, run.timing.launch_s))
+        _warn_of_few_shares(run, variant, built, check.share_bits)
         job.audit()
     except BaseException:
         with suppress(RuntimeError, BenchError):
@@ -193,6 +196,16 @@ def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
         raise
     run.built[place] = built
     return built
+
+
+def _warn_of_few_shares(run: _Run, variant: Variant, built: _Built, share_bits: int | None) -> None:
+    """Say before measuring that the windows asked for will not prove their hashrate."""
+    if share_bits is None or variant.workload not in DIGESTS:
+        return
+    timing = run.timing
+    rate = built.iterations * built.job.facts.work_per_iteration / timing.launch_s
+    if reason := proof.shortfall(rate, share_bits, timing.window_s, timing.repeats):
+        run.observer.note(f"warning: {variant.label}: {reason}")
 
 
 def _size_launch(job: Job, target_s: float) -> int:

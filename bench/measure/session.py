@@ -28,6 +28,7 @@ from bench.model import (
 )
 from bench.power.zeus import ZeusMeter
 from bench.storage import Store
+from bench.workloads.hashing import proof
 
 FRESH_NS = 1_000_000_000
 """How long a trial waits for a fresh sample before it goes without joules."""
@@ -198,14 +199,15 @@ class _DeviceRun:
         ):
             match item:
                 case Measurement():
-                    results.append(
-                        item.record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor
-                    )
+                    *earlier, record = proof.judge([*results.records, results.as_written(item.record)])
+                    results.append(record, window=item.window, samples=item.samples, audit=item.audit, sensor=sensor)
+                    if earlier != list(results.records[:-1]):
+                        results.settle(earlier, first=1)
                     # Noted once a job, at its first window: later, other jobs hold memory too.
                     if fresh:
-                        note_memory(results, item.record, fresh.pop().peak_memory_bytes(), observer)
+                        note_memory(results, record, fresh.pop().peak_memory_bytes(), observer)
                     self._note_reference(item)
-                    yield item.record
+                    yield record
                 case Idle():
                     idles[item.when] = item
                     results.idle(item.when, item.start_ns, item.end_ns, item.samples, sensor=sensor)

@@ -138,7 +138,8 @@ class Record:
     shares_p_value: float | None = _column("Poisson probability of a count that far off")
     # verdict
     steady: bool | None = _column("warm-up reached a steady state; empty: not judged")
-    verified: bool
+    proven: bool | None = _column("whether shares prove at least half of the hashes; empty: shares do not judge this")
+    verified: bool = field(metadata={"doc": "the output was checked, and a hashrate is proven by shares"})
     valid: bool
     invalid_reasons: str | None = _column("joined by ;")
     warnings: str | None = _column("joined by ;")

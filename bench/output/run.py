@@ -42,7 +42,8 @@ def row_notes(records: Sequence[Record]) -> list[str]:
         if not record.valid:
             notes.setdefault(f"invalid: {record.invalid_reasons or 'no reason was given'}", []).append(what)
         elif not record.verified:
-            notes.setdefault("not verified", []).append(what)
+            reason = "not verified" if record.proven is None else "not proven: too few shares, so not verified"
+            notes.setdefault(reason, []).append(what)
         if record.steady is False and record.energy_j is not None:
             notes.setdefault("not steady when the window began", []).append(what)
         # without a meter the only warning is why there are no watts, and that was said before the run

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _READ = (
     *("file", "line", "device_name", "workload", "phase", "shape", "product", "dtype", "batch", "seq", "repeat"),
-    *("verified", "valid", "steady", "shares_found", "shares_expected", "shares_p_value", "crosscheck_ratio"),
+    *("verified", "proven", "valid", "steady", "shares_found", "shares_expected", "shares_p_value", "crosscheck_ratio"),
     *("sample_count", "samples_missing", "throttle_reasons", "invalid_reasons", "warnings"),
 )
 
@@ -105,7 +105,7 @@ def _cells(row: dict[str, Any], warnings: str | None) -> list[str | Cell]:
         str(row["device_name"]),
         task_label(row),
         str(row["repeat"]),
-        "✓ verified" if row["verified"] else "✖ not verified",
+        "✓ verified" if row["verified"] else "✖ not proven" if row["proven"] is False else "✖ not verified",
         "✓ valid" if row["valid"] else "✖ invalid",
         "; ".join(reasons),
         {True: "yes", False: "no"}.get(row["steady"], "not judged"),

@@ -91,7 +91,7 @@ class Store:
             ValueError: the record breaks the columns' types.
         """
         number = len(self._records) + 1
-        record = self._as_written(record)
+        record = self.as_written(record)
         line = csv_text([row(record)])
         if window is not None:
             self._note(
@@ -126,7 +126,7 @@ class Store:
             raise IndexError(f"there are no rows {first} to {stop} of {len(self._records)}")
         if not records:
             return
-        settled = [self._as_written(record) for record in records]
+        settled = [self.as_written(record) for record in records]
         lines = list(self._lines)
         lines[first - 1 : stop] = [csv_text([row(record)]) for record in settled]
         self._write(lines)
@@ -153,7 +153,8 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _as_written(self, record: Record) -> Record:
+    def as_written(self, record: Record) -> Record:
+        """The record as it will be on disk: its text cleaned, and its names replaced where they are to be."""
         return cleaned(record if self._pseudonyms is None else self._pseudonyms.record(record))
 
     def _known(self, sensor: int) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from bench import storage
-from bench.audit.proof import Claim, least_mean
 from bench.audit.verify import verify
 from bench.model import Audit, Record, Share, Window
 from bench.workloads.hashing.job import reference_scan, with_nonce
+from bench.workloads.hashing.proof import Claim, least_mean
 from bench.workloads.hashing.shares import sha256d
 from tests.support import factory
 
@@ -119,6 +119,15 @@ FORGERIES: dict[str, tuple[Callable[[], list[Row]], str]] = {
         lambda: [row.claiming(50, work_unit="FLOP") for row in HONEST],
         "work_unit is FLOP, but sha256d counts hashes",
     ),
+    "verified and proven set to true where too few shares were due": (
+        lambda: [
+            Row(replace(row.record, proven=True, verified=True), replace(row.audit, shares=())).claiming(
+                1, share_bits=32
+            )
+            for row in HONEST
+        ],
+        "not proven",
+    ),
     "share columns emptied": (
         lambda: [Row(replace(row.claiming(50).record, share_bits=None), row.audit) for row in HONEST],
         "nothing proves its hashes",
@@ -166,3 +175,27 @@ def test_the_least_mean_is_what_poisson_says() -> None:
 @pytest.mark.parametrize(("found", "proven"), [(0, False), (20, False), (40, True), (200, True)])
 def test_some_thirty_shares_prove_a_claim(found: int, proven: bool) -> None:
     assert Claim((1,), "sha256d", found * 64.0, float(found or 1), found).proven is proven
+
+
+@pytest.mark.parametrize("cells", [{"proven": "true", "verified": "true"}, {"proven": "", "verified": "true"}])
+def test_a_row_that_is_not_proven_cannot_be_edited_into_a_verified_one(cells: dict[str, str], tmp_path: Path) -> None:
+    bare = [Row(row.record, replace(row.audit, shares=())).claiming(1, share_bits=32) for row in HONEST]
+    rows = [Row(replace(row.record, proven=False, verified=False), row.audit) for row in bare]
+    path = written(tmp_path, rows)
+    (honest_finding,) = verify([path]).findings
+    assert "not proven" in honest_finding.message
+    text = path.read_text(encoding="utf-8").splitlines()
+    names = text[0].split(",")
+    edited = [line.split(",") for line in text[1:]]
+    for line in edited:
+        for name, cell in cells.items():
+            line[names.index(name)] = cell
+    path.write_text("\n".join([text[0], *map(",".join, edited)]) + "\n", encoding="utf-8")
+    assert any("not proven" in finding.message for finding in verify([path]).findings)
+
+
+def test_a_failed_check_cannot_be_edited_into_a_verified_row(tmp_path: Path) -> None:
+    wrong = Row(replace(HONEST[0].record, valid=False, verified=False), replace(HONEST[0].audit, ok=False))
+    forged = Row(replace(wrong.record, valid=True, verified=True, proven=True), wrong.audit)
+    findings = verify([written(tmp_path, [forged, *HONEST[1:]])]).findings
+    assert any(finding.column == "verified" for finding in findings), findings

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import storage
-from bench.audit import proof, recompute, verify
+from bench.audit import recompute, verify
 from bench.model import BenchError, Record
 from bench.model.sidecar import decode
+from bench.workloads.hashing import proof
 from tests.support.evidence import write_full
 
 PATH = Path("a.samples.jsonl")
