@@ -15,7 +15,8 @@ import pynvml
 from bench.data import cards
 from bench.model import DEVICE_LOST, BenchError, CardState, Sample, Sensor
 from bench.model.throttle import reason_names
-from bench.power import probe
+from bench.power import nvml_fields, probe
+from bench.power.nvml_fields import NOT_AVAILABLE_MJ, NOT_AVAILABLE_MW, available, number_of
 from bench.power.probe import period_s, watch
 
 PROBE_S = 0.6
@@ -28,13 +29,6 @@ COUNTER_STEP_J = 0.001
 AVERAGING_S = 1.0
 """Length of NVML's averaged power reading [nvml.h]."""
 
-REASON_FIELDS = (
-    (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN, "sw_thermal"),
-    (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN, "hw_thermal"),
-    (pynvml.NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN, "hw_power_brake"),
-)
-"""Cumulative nanoseconds under each reason that invalidates."""
-
 TOGETHER = (
     (pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_GPU),
     (pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, 0),
@@ -46,9 +40,6 @@ Conditions = tuple[float | None, float | None, float | None, tuple[str, ...], tu
 """Temperature, SM and memory clock, active clocks-event reasons, cumulative nanoseconds of each that invalidates, and
 the power limit that is set."""
 
-NOT_AVAILABLE_MW = 0xFFFFFFFF
-"""NVML's "not available" (NVML_VALUE_NOT_AVAILABLE) in a reading that otherwise succeeds."""
-NOT_AVAILABLE_MJ = 0xFFFFFFFFFFFFFFFF
 CEILING = 2.0
 """Watts above this many times the highest limit that the card accepts are a failed read."""
 COMPUTE_MODES = ("default", "exclusive_thread", "prohibited", "exclusive_process")
@@ -195,7 +186,10 @@ class NvmlReader:
                 "run as a user who may read the card's sensors, use another --meter, or run with --meter none",
             )
         self._together = self._find_together()
-        self._reason_fields = self._find_reason_fields()
+        self._reason_fields: tuple[tuple[int, str], ...]
+        self._smoothing_field: int
+        found = _or_none(nvml_fields.reason_fields, handle)
+        self._reason_fields, self._smoothing_field = found or ((), nvml_fields.NUMBERINGS[0][1])
         self._reasons = _answering(
             ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"), handle
         )
@@ -211,12 +205,10 @@ class NvmlReader:
 
     def _read_field(self, field_id: int, scope: int) -> float:
         value = pynvml.nvmlDeviceGetFieldValues(self._handle, [(field_id, scope)])[0]
-        if value.nvmlReturn != pynvml.NVML_SUCCESS:
-            raise pynvml.NVMLError(value.nvmlReturn)
-        return _available(_number(value), NOT_AVAILABLE_MW)
+        return available(number_of(value), NOT_AVAILABLE_MW)
 
     def _read_counter(self) -> float:
-        return _available(int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)), NOT_AVAILABLE_MJ) / 1000
+        return available(int(pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)), NOT_AVAILABLE_MJ) / 1000
 
     def _find_together(self) -> Callable[[], tuple[float, float]] | None:
         """Watts and joules in one call, where the driver has both among its field values; None where it has not.
@@ -236,8 +228,8 @@ class NvmlReader:
             code = call(handle, count, pointer) or power.nvmlReturn or counter.nvmlReturn
             if code:
                 raise pynvml.NVMLError(code)
-            power_mw = _available(power.value.uiVal, NOT_AVAILABLE_MW)
-            return power_mw / 1000, _available(counter.value.ullVal, NOT_AVAILABLE_MJ) / 1000
+            power_mw = available(power.value.uiVal, NOT_AVAILABLE_MW)
+            return power_mw / 1000, available(counter.value.ullVal, NOT_AVAILABLE_MJ) / 1000
 
         try:
             before_j = self._read_counter()
@@ -269,13 +261,16 @@ class NvmlReader:
             time.sleep(0.02)
 
     def _choose_power(self) -> tuple[Callable[[], float] | None, str | None, str]:
-        """The best power reading: instant before usage before averaged; the card's own scope before the module's."""
+        """The best power reading: instant before usage before averaged; the card's own scope before the module's.
+
+        The scopes MEMORY and GPU_BASE are never asked for: the one is a part of the card, the other has limits only.
+        """
 
         def field(field_id: int, scope: int) -> Callable[[], float]:
             return lambda: self._read_field(field_id, scope) / 1000
 
         def usage() -> float:
-            return _available(int(pynvml.nvmlDeviceGetPowerUsage(self._handle)), NOT_AVAILABLE_MW) / 1000
+            return available(int(pynvml.nvmlDeviceGetPowerUsage(self._handle)), NOT_AVAILABLE_MW) / 1000
 
         instant, average = pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_FI_DEV_POWER_AVERAGE
         gpu, module = pynvml.NVML_POWER_SCOPE_GPU, pynvml.NVML_POWER_SCOPE_MODULE
@@ -294,14 +289,6 @@ class NvmlReader:
             if self._works(f"{name} module power", read):
                 return read, name, "module"
         return None, None, "gpu"
-
-    def _find_reason_fields(self) -> tuple[tuple[int, str], ...]:
-        values = _or_none(pynvml.nvmlDeviceGetFieldValues, self._handle, [number for number, _ in REASON_FIELDS])
-        if values is None:
-            return ()
-        return tuple(
-            entry for entry, value in zip(REASON_FIELDS, values, strict=True) if value.nvmlReturn == pynvml.NVML_SUCCESS
-        )
 
     def _probe(self) -> Sensor:
         """Poll quickly for a moment and see how often the readings change."""
@@ -377,7 +364,7 @@ class NvmlReader:
             values = _or_none(pynvml.nvmlDeviceGetFieldValues, handle, [number for number, _ in self._reason_fields])
             if values is not None:
                 throttle_ns = tuple(
-                    (name, int(_number(value)))
+                    (name, int(number_of(value)))
                     for (_, name), value in zip(self._reason_fields, values, strict=True)
                     if value.nvmlReturn == pynvml.NVML_SUCCESS
                 )
@@ -404,7 +391,6 @@ class NvmlReader:
         mode = self._setting("nvmlDeviceGetComputeMode")
         bar1 = self._setting("nvmlDeviceGetBAR1MemoryInfo")
         persistence = self._setting("nvmlDeviceGetPersistenceMode")
-        smoothing = _or_none(self._read_field, pynvml.NVML_FI_PWR_SMOOTHING_ENABLED, 0)
         return CardState(
             power_limit_w=None if limit_mw is None else limit_mw / 1000,
             default_power_limit_w=None if default_mw is None else default_mw / 1000,
@@ -415,8 +401,8 @@ class NvmlReader:
             if processes is None
             else probe.co_tenants([entry.pid for entry in processes], self.own_pid),
             power_profiles=_or_none(self._read_profiles),
-            power_smoothing=None if smoothing is None else bool(smoothing),
-            edpp_percent=_or_none(self._read_field, pynvml.NVML_FI_DEV_EDPP_MULTIPLIER, 0),
+            power_smoothing=_or_none(nvml_fields.switch, handle, self._smoothing_field),
+            edpp_percent=_or_none(self._read_field, nvml_fields.EDPP_MULTIPLIER, 0),
             app_sm_clock_mhz=self._setting("nvmlDeviceGetApplicationsClock", pynvml.NVML_CLOCK_SM),
             app_mem_clock_mhz=self._setting("nvmlDeviceGetApplicationsClock", pynvml.NVML_CLOCK_MEM),
             pcie_gen=self._setting("nvmlDeviceGetCurrPcieLinkGeneration"),
@@ -445,25 +431,6 @@ class NvmlReader:
 
     def close(self) -> None:
         _or_none(pynvml.nvmlShutdown)
-
-
-def _available(value: float, missing: int) -> float:
-    """The value, unless it is NVML's sign for a reading that is not available.
-
-    Raises:
-        pynvml.NVMLError: it is.
-    """
-    if value == missing:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_DATA)
-    return value
-
-
-def _number(value: Any) -> float:
-    """The number in a field value, by its declared type [nvml.h, nvmlValueType_t]."""
-    members = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-    if not 0 <= value.valueType < len(members):
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
-    return float(getattr(value.value, members[value.valueType]))
 
 
 def open_reader(

@@ -55,24 +55,33 @@ OPTIONAL = (
     "nvmlDeviceGetBAR1MemoryInfo",
     "nvmlDeviceWorkloadPowerProfileGetCurrentProfiles",
 )
+NO_EVENT_REASONS = {"nvmlDeviceGetCurrentClocksEventReasons"}
+NO_TEMPERATURE_V = {"nvmlDeviceGetTemperatureV"}
+NO_PROFILES = {"nvmlDeviceWorkloadPowerProfileGetCurrentProfiles"}
+BEFORE_570 = NO_TEMPERATURE_V | NO_PROFILES
+NO_FIELDS = {"no_power_field": 1, "no_reason_fields": 1}
 DRIVERS: dict[str, tuple[set[str], dict[str, int]]] = {
-    "470": (
+    "470": ({"nvmlDeviceGetComputeRunningProcesses_v3"} | NO_EVENT_REASONS | BEFORE_570, NO_FIELDS),
+    "525.84": (NO_EVENT_REASONS | BEFORE_570, NO_FIELDS),
+    "525.112": (NO_EVENT_REASONS | BEFORE_570, {"no_reason_fields": 1}),
+    "535": (BEFORE_570, {"no_reason_fields": 1}),
+    "550": (BEFORE_570, {"no_reason_fields": 1}),
+    "570": (set(), {"no_reason_fields": 1}),
+    "580.65": (set(), {"numbers_of_580": 1}),
+    "580.126": (set(), {}),
+    "615": (set(), {}),
+    "after CUDA 14": (
         {
-            "nvmlDeviceGetComputeRunningProcesses_v3",
-            "nvmlDeviceGetCurrentClocksEventReasons",
-            "nvmlDeviceGetTemperatureV",
+            "nvmlDeviceGetCurrentClocksThrottleReasons",
+            "nvmlDeviceGetTemperature",
+            "nvmlDeviceGetApplicationsClock",
         },
-        {"no_power_field": 1, "no_reason_fields": 1},
+        {},
     ),
-    "525": (
-        {"nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetTemperatureV"},
-        {"no_power_field": 1, "no_reason_fields": 1},
-    ),
-    "550": ({"nvmlDeviceGetTemperatureV"}, {"no_reason_fields": 1}),
-    "580": (set(), {}),
-    "615": ({"nvmlDeviceGetCurrentClocksThrottleReasons", "nvmlDeviceGetTemperature"}, {}),
 }
-"""By driver branch: functions and fields that it lacks."""
+"""By driver: functions and fields that it lacks, read from nvidia-ml-py 11.470.66 to 13.615.71 (the functions that it
+calls and the field numbers that it names are those of the driver's nvml.h) and from nvml.h of CUDA 12.0 to 13.5. The
+last row lacks those functions of ours that nvidia-ml-py 13.615.71 says CUDA 14 removes."""
 
 
 class Library:
@@ -148,6 +157,37 @@ def test_each_driver_branch(driver: str, opened: Opener) -> None:
     assert reader.sensor.power_field == ("usage" if keys.get("no_power_field") else "instant")
     assert reader.sensor.ceiling_w == 1400
     assert state.power_limit_w == 700
+
+
+def test_fields_are_told_apart_where_drivers_number_them_differently(opened: Opener) -> None:
+    """Field 251 is power smoothing, and in nvml.h of CUDA 12.9 and 13.0 the nanoseconds of thermal slowdown."""
+    throttled = (("throttle", (0.0, 1e9, 0x40)),)
+    for numbers_of_580 in (0, 1):
+        reader = opened(set(), {"numbers_of_580": numbers_of_580}, spans=throttled)
+        assert dict(reader.read().throttle_ns)["hw_thermal"] > 0
+        assert reader.card_state().power_smoothing is None, "this card has no power smoothing"
+        reader.close()
+        reader = opened(set(), {"numbers_of_580": numbers_of_580, "settings": 1}, spans=throttled)
+        assert dict(reader.read().throttle_ns)["hw_thermal"] > 0
+        assert reader.card_state().power_smoothing is True
+        reader.close()
+
+
+@pytest.mark.parametrize("scope", [2, 3], ids=["MEMORY", "GPU_BASE"])
+def test_a_scope_that_covers_a_part_of_the_card_is_not_its_power(scope: int, opened: Opener) -> None:
+    with pytest.raises(BenchError, match="neither power nor energy"):
+        opened(set(), {"module_only": scope})
+
+
+def test_a_gb10_has_power_and_a_counter_but_neither_limits_nor_memory_information(opened: Opener) -> None:
+    limits = {symbol for symbol in OPTIONAL if "Limit" in symbol}
+    reader = opened(limits, {"name": "NVIDIA GB10"})
+    assert (reader.sensor.power_field, reader.sensor.counter, reader.sensor.ceiling_w) == ("instant", True, None)
+    assert reader.sensor.uncertainty_source is not None
+    assert reader.sensor.uncertainty_source.startswith("Blackwell")
+    sample = reader.read()
+    assert (sample.power_w, sample.error, sample.power_limit_w) == (pytest.approx(300), None, None)
+    assert (reader.card_state().power_limit_w, reader.card_state().bar1_mib) == (None, None)
 
 
 def test_reasons_of_newer_drivers_keep_their_bits(opened: Opener) -> None:

@@ -27,8 +27,7 @@ enum {
   UNKNOWN = 999
 };
 enum { MAX_GPUS = 16, MAX_POINTS = 256, MAX_SPANS = 32 };
-enum { F_ENERGY = 83, F_AVERAGE = 185, F_INSTANT = 186, F_SW_THERMAL = 269, F_HW_THERMAL = 270, F_BRAKE = 271 };
-enum { F_SMOOTHING = 251, F_EDPP = 274 };
+enum { F_ENERGY = 83, F_AVERAGE = 185, F_INSTANT = 186, F_EDPP = 274 };
 
 typedef struct {
   double from, to;
@@ -51,7 +50,7 @@ typedef struct {
   int throttles, missings;
   span_t throttle[MAX_SPANS], missing[MAX_SPANS];
   int no_power_field, no_energy_field, no_usage, usage_averages, no_counter, denied, mig, module_only, no_reason_fields,
-      ecc, tenants;
+      numbers_of_580, ecc, tenants;
   double temperature, temperature_slope, sm_mhz, mem_mhz, app_mhz;
   double limit_w, default_w, min_w, max_w, round_w, settings;
   char state[512], arm[512];
@@ -274,6 +273,7 @@ static void parse(FILE *file) {
     NUMBER(mig);
     NUMBER(module_only);
     NUMBER(no_reason_fields);
+    NUMBER(numbers_of_580);
     NUMBER(ecc);
     NUMBER(tenants);
     NUMBER(temperature);
@@ -401,13 +401,14 @@ typedef struct {
 
 int nvmlDeviceGetFieldValues(gpu_t *g, int count, field_t *out) {
   double t = now_s();
+  unsigned smoothing = g->numbers_of_580 ? 256 : 251, sw_thermal = g->numbers_of_580 ? 251 : 269;
   for (int i = 0; i < count; i++) {
     field_t *f = &out[i];
     f->code = OK;
     f->timestamp = (int64_t)(t * 1e6);
     if (f->field == F_AVERAGE || f->field == F_INSTANT) {
       f->code = fault(g, t);
-      if (!f->code && (g->no_power_field || (g->module_only ? f->scope != 1 : f->scope != 0))) f->code = NOT_SUPPORTED;
+      if (!f->code && (g->no_power_field || f->scope != (unsigned)g->module_only)) f->code = NOT_SUPPORTED;
       f->type = 1;
       f->value.u = (unsigned)((f->field == F_AVERAGE ? average_w(g, t) : instant_w(g, t)) * 1000 + 0.5);
       if (in_spans(g->missing, g->missings, t - armed_at(g))) f->value.u = 0xFFFFFFFFu;
@@ -416,11 +417,17 @@ int nvmlDeviceGetFieldValues(gpu_t *g, int count, field_t *out) {
       if (!f->code && (g->no_counter || g->module_only)) f->code = NOT_SUPPORTED;
       f->type = 3;
       f->value.ull = (uint64_t)(counter_at(g, t) * 1000 + 0.5);
-    } else if ((f->field == F_SMOOTHING || f->field == F_EDPP) && g->settings > 0) {
+    } else if (f->field == smoothing && g->settings > 0) {
       f->type = 1;
-      f->value.u = f->field == F_SMOOTHING ? 1 : 110;
-    } else if (f->field >= F_SW_THERMAL && f->field <= F_BRAKE && !g->no_reason_fields) {
-      uint64_t bit = f->field == F_SW_THERMAL ? 0x20 : f->field == F_HW_THERMAL ? 0x40 : 0x80;
+      f->value.u = 1;
+    } else if (f->field == F_EDPP && g->settings > 0) {
+      f->type = 1;
+      f->value.u = 110;
+    } else if (g->numbers_of_580 && g->settings > 0 && f->field > smoothing && f->field <= smoothing + 17) {
+      f->type = 1; /* further settings of power smoothing, one of them where later drivers count throttling */
+      f->value.u = 1;
+    } else if (f->field >= sw_thermal && f->field <= sw_thermal + 2 && !g->no_reason_fields) {
+      uint64_t bit = f->field == sw_thermal ? 0x20 : f->field == sw_thermal + 1 ? 0x40 : 0x80;
       f->type = 3;
       f->value.ull = throttle_ns(g, bit, t);
     } else {
