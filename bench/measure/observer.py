@@ -1,7 +1,8 @@
-"""What a run tells whoever is watching: a progress bar, a log, or nothing."""
+"""What a run reports to an observer (a progress bar, a log, nothing), and how it agrees with runs on other devices."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,11 @@ class Observer(Protocol):
 
     def stored(self, path: Path, records: tuple[Record, ...], *, complete: bool) -> None:
         """A device's rows are on disk at ``path``; not ``complete`` where the run was cut short."""
+
+
+Rendezvous = Callable[[Callable[[], None]], int]
+"""Agrees with other devices when a window begins: given a function that keeps this device busy for a moment, returns
+once all are ready, with the time (monotonic ns) at which the window is to begin."""
 
 
 class Silent:

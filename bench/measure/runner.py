@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from bench.measure import interference, steadiness, stopping
 from bench.measure import row as rows
-from bench.measure.observer import Observer, Silent
+from bench.measure.observer import Observer, Rendezvous, Silent
 from bench.measure.row import Context
 from bench.measure.steadiness import Block
 from bench.measure.timing import Timing, reads_watts
@@ -68,6 +68,7 @@ class _Run:
     observer: Observer
     rng: random.Random
     reference_meter: ReferenceMeter | None = None
+    rendezvous: Rendezvous | None = None
     built: dict[int, _Built] = field(default_factory=dict)
     """Jobs that are up, by the variant's place in the list."""
 
@@ -87,6 +88,7 @@ def measure(
     *,
     seed: int | None = None,
     reference_meter: ReferenceMeter | None = None,
+    rendezvous: Rendezvous | None = None,
 ) -> Iterator[Measurement | Idle | Refusal]:
     """Run every variant ``timing.repeats`` times, interleaved in an order drawn anew for each round, so that
     drift and neighbours fall on all alike; yield each window as it ends.
@@ -99,6 +101,7 @@ def measure(
         BenchError: a device failed. Windows yielded before it stand.
     """
     run = _Run(device, build, meter, timing, context, observer or Silent(), random.Random(seed), reference_meter)
+    run.rendezvous = rendezvous
     idle: Idle | None = None
     refused: set[int] = set()
     done: list[list[Record]] = [[] for _ in variants]
@@ -249,6 +252,11 @@ def _work_for(run: _Run, built: _Built, seconds: float, begun_s: float) -> Windo
             return Window(start, now, launches, iterations * facts.work_per_iteration)
 
 
+def _keep_busy(run: _Run, built: _Built) -> None:
+    """One launch, so that a device that waits for others does not cool down."""
+    _work_for(run, built, 0.0, 0.0)
+
+
 def _warm_up(run: _Run, variant: Variant, built: _Built) -> str | None:
     """Warm up a job before its first window, and settle it before each later one.
 
@@ -301,10 +309,13 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
     """One window: warm up, measure, audit, and put the row together."""
     timing, job = run.timing, built.job
     moved = _warm_up(run, variant, built)
+    begin_ns = None if run.rendezvous is None else run.rendezvous(lambda: _keep_busy(run, built))
     # The window is judged by its own output alone; what the warm-up found is judged here, before.
     warm = job.audit()
     run.observer.stage(variant, f"window {repeat}/{timing.repeats}", timing.window_s)
     state = run.meter.card_state()
+    if begin_ns is not None:
+        time.sleep(max(0.0, (begin_ns - time.monotonic_ns()) / 1e9))
     started = datetime.now(UTC)
     if run.reference_meter is not None:
         run.reference_meter.begin()

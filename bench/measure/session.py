@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench import power, storage, workloads
 from bench.measure import devices, provenance, row, runner
-from bench.measure.observer import Observer, Silent
+from bench.measure.observer import Observer, Rendezvous, Silent
 from bench.measure.plan import RunPlan, to_dict
 from bench.measure.timing import Timing, reads_watts, timing
 from bench.model import (
@@ -101,6 +101,7 @@ def run_device(
     device_choice: str = "asked for",
     passes: Callable[[], Iterable[object]] = lambda: (None,),
     needs_watts: bool = False,
+    rendezvous: Rendezvous | None = None,
 ) -> Generator[Record, None, RunResult]:
     """Measure the plan's variants on one device; yield each row once it is on disk, and return the settled rows.
 
@@ -111,6 +112,7 @@ def run_device(
         device_choice: how the device was chosen, for the rows.
         passes: measure all variants once per item; a sweep sets a power limit before it gives the next one.
         needs_watts: refuse to run without a power sensor.
+        rendezvous: agrees with runs on other devices when each window begins.
 
     Raises:
         BenchError: the plan does not fit the device, the device failed, or the disk; the rows yielded before stand.
@@ -136,7 +138,7 @@ def run_device(
         salt = storage.local_salt() if plan.output.anonymous else None
         results = stack.enter_context(_stored(storage.create(plan.output.out, context.run_id, salt=salt), observer))
         results.plan(to_dict(plan))
-        device_run = _DeviceRun(plan, device, meter, durations, context, observer, results, reference)
+        device_run = _DeviceRun(plan, device, meter, durations, context, observer, results, reference, rendezvous)
         for _ in passes():
             wrong = (yield from device_run.measure(variants)) or wrong
         records = results.records
@@ -170,6 +172,7 @@ class _DeviceRun:
     observer: Observer
     results: Store
     reference: ReferenceMeter | None
+    rendezvous: Rendezvous | None = None
 
     def measure(self, variants: Sequence[Variant]) -> Generator[Record, None, bool]:
         """One pass over the variants, settled at its end by its own idle baselines; returns whether any was wrong."""
@@ -196,6 +199,7 @@ class _DeviceRun:
             observer,
             seed=self.plan.timing.seed,
             reference_meter=self.reference,
+            rendezvous=self.rendezvous,
         ):
             match item:
                 case Measurement():
