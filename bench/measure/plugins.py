@@ -39,14 +39,14 @@ class Plugin:
             return self.package
 
 
-def load() -> list[Plugin]:
-    """Import torch and, where torch sees no accelerator, the plugins that are installed but did not load themselves.
+def import_torch() -> None:
+    """Import torch, which loads the plugins that load themselves.
 
     Raises:
-        BenchError: a plugin that loads itself fails, and with it ``import torch``.
+        BenchError: such a plugin fails, and with it ``import torch``.
     """
     try:
-        import torch
+        import torch  # noqa: F401
     except RuntimeError as error:
         cause = error.__cause__
         if cause is None:
@@ -55,6 +55,17 @@ def load() -> list[Plugin]:
             f"{first_line(error).partition('. ')[0]} ({type(cause).__name__}: {first_line(cause)})",
             f"repair or uninstall that torch plugin, or set {AUTOLOAD}=0 to run without plugins",
         ) from error
+
+
+def load() -> list[Plugin]:
+    """Import torch and, where torch sees no accelerator, the plugins that are installed but did not load themselves.
+
+    Raises:
+        BenchError: a plugin that loads itself fails, and with it ``import torch``.
+    """
+    import_torch()
+    import torch
+
     return [
         _load(kind, package, wanted=not torch.accelerator.is_available())
         for kind, package in PLUGINS.items()

@@ -6,23 +6,21 @@ so that a crash, Ctrl-C or a full disk costs at most the window under way.
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from bench.measure import interference, steadiness, stopping
+from bench.measure import device_errors, interference, steadiness, stopping
 from bench.measure import row as rows
 from bench.measure.observer import Observer, Rendezvous, Silent
 from bench.measure.row import Context
 from bench.measure.steadiness import Block
 from bench.measure.timing import Timing, reads_watts
 from bench.model import (
-    EXIT_INVALID,
     BenchError,
     Device,
     Idle,
@@ -105,7 +103,7 @@ def measure(
     idle: Idle | None = None
     refused: set[int] = set()
     done: list[list[Record]] = [[] for _ in variants]
-    numbers = itertools.count(1)
+    done_rows = 0
     places = range(len(variants))
     order = list(places)
     # Of its own, so that the order follows the seed however many launches a window takes.
@@ -123,18 +121,20 @@ def measure(
                 if place in refused or stopping.enough(done[place], rule):
                     continue
                 try:
-                    with translate_device_errors(run, variant):
+                    with device_errors.translate(device, variant):
                         built = _bring_up(run, place, variant)
+                    if idle is None and run.metered and timing.idle_s:
+                        # Here the context exists and the card is about to work: the baseline that its load stands on.
+                        idle = _idle(run, "before")
+                        yield idle
+                    with device_errors.translate(device, variant):
+                        measurement = _window(run, variant, built, repeat, done_rows + 1, idle)
                 except (Skip, _WrongOutput) as reason:
                     refused.add(place)
+                    _close(run, place)
                     yield Refusal(variant, str(reason), wrong=isinstance(reason, _WrongOutput))
                     continue
-                if idle is None and run.metered and timing.idle_s:
-                    # Here the context exists and the card is about to work: the baseline that its load stands on.
-                    idle = _idle(run, "before")
-                    yield idle
-                with translate_device_errors(run, variant):
-                    measurement = _window(run, variant, built, repeat, next(numbers), idle)
+                done_rows += 1
                 done[place].append(measurement.record)
                 yield measurement
                 _make_room(run)
@@ -153,32 +153,14 @@ class _WrongOutput(Exception):  # noqa: N818 - a state of affairs, turned into a
     """A job's verification failed; the text holds its reasons."""
 
 
-@contextmanager
-def translate_device_errors(run: _Run, variant: Variant) -> Iterator[None]:
-    """Turn what torch and CuPy raise when a device fails (both RuntimeError) into one sentence.
-
-    Which call raises says little: a GPU's fault surfaces at the next call that waits for it.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if type(error).__name__ == "OutOfMemoryError":
-            raise Skip(f"{run.device.label} ran out of memory ({first})", "free its memory or choose less") from error
-        raise BenchError(
-            f"{run.device.label} failed in {variant.label} ({first})",
-            "see whether the device is still there (nvidia-smi, dmesg); the rows measured before are kept",
-            exit_code=EXIT_INVALID,
-        ) from error
-
-
 def _bring_up(run: _Run, place: int, variant: Variant) -> _Built:
     """Build, verify and size a job once; later repeats find it here unless memory was short."""
     if place in run.built:
         return run.built[place]
     run.observer.stage(variant, "build", None)
     try:
-        job = run.build(run.device, variant)
+        with device_errors.translate(run.device, variant):
+            job = run.build(run.device, variant)
     except Skip:
         if not run.built:
             raise
@@ -393,7 +375,13 @@ def _make_room(run: _Run) -> None:
 
 
 def _close_all(run: _Run) -> None:
-    """Close every job. A lost device fails here again, so only the first error, raised earlier, is reported."""
-    while run.built:
+    """Close every job."""
+    for place in list(run.built):
+        _close(run, place)
+
+
+def _close(run: _Run, place: int) -> None:
+    """Close a job that is up. A lost device fails here again, so only the first error, raised earlier, is reported."""
+    if place in run.built:
         with suppress(RuntimeError, BenchError):
-            run.built.popitem()[1].job.close()
+            run.built.pop(place).job.close()

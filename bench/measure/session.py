@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench import power, storage, workloads
-from bench.measure import devices, provenance, row, runner
+from bench.measure import devices, plugins, provenance, row, runner
 from bench.measure.observer import Observer, Rendezvous, Silent
 from bench.measure.plan import RunPlan, to_dict
 from bench.measure.timing import Timing, reads_watts, timing
@@ -118,6 +118,8 @@ def run_device(
         BenchError: the plan does not fit the device, the device failed, or the disk; the rows yielded before stand.
     """
     smoke = plan.timing.smoke
+    if "transformer" in plan.selection.workload or plan.hashing.engine == "portable":
+        plugins.import_torch()
     variants = [
         variant
         for name in plan.selection.workload

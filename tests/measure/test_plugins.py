@@ -87,3 +87,23 @@ def test_auto_says_that_a_plugin_failed_before_it_takes_the_cpu(tmp_path):
     assert "torch_mlu failed to load (OSError: no driver): this run measures the CPU" in done.stderr
     (row,) = rows(tmp_path / "out")
     assert row["device_kind"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--workload", "transformer"), ("--workload", "sha256d", "--engine", "portable")]
+)
+def test_a_broken_plugin_is_one_sentence_on_a_cpu_too(arguments, tmp_path):
+    """torch loads the plugin whatever device is asked for."""
+    folder = write_plugin(tmp_path / "site", "musa", body="import libmusart")
+    done = bitwatt(folder, "run", *QUICK, "--device", "cpu", *arguments, "--out", str(tmp_path / "out"))
+    assert done.returncode == 2, done.stderr
+    assert "torch_musa (ModuleNotFoundError: No module named 'libmusart')" in done.stderr
+    assert "set TORCH_DEVICE_BACKEND_AUTOLOAD=0 to run without plugins" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_hashing_on_a_cpu_needs_no_torch_and_no_plugin(tmp_path):
+    folder = write_plugin(tmp_path / "site", "musa", body="import libmusart")
+    done = bitwatt(folder, "run", *QUICK, "--device", "cpu", "--workload", "sha256d", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr

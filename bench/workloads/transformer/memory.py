@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import torch
 
 from bench.model import Device, Skip, first_line
+from bench.workloads import host_memory
 
 FREE_SHARE = 0.95
 """Share of the free memory that a job may take."""
@@ -31,7 +31,7 @@ T = TypeVar("T")
 def free_bytes(device: Device) -> int | None:
     """Memory that can still be allocated on the device, in bytes; None where the device does not report it."""
     if device.kind == "cpu":
-        return int(psutil.virtual_memory().available)
+        return host_memory.free_bytes()
     get_info = getattr(getattr(torch, device.torch_module, None), "mem_get_info", None)
     return device.memory_bytes if get_info is None else int(get_info(device.index)[0])
 
