@@ -1,6 +1,7 @@
 """The first screen: which card mines best, which does AI best, and what to do with it. Pure.
 
-Whether a difference is real is :mod:`bench.analysis.compare`'s to say: the best card is compared with the next one.
+The cards' stock settings are compared, as everywhere; the best setting of a sweep is a second, named figure. Whether a
+difference is real is :mod:`bench.analysis.compare`'s to say: the best card is compared with the next one.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from typing import TYPE_CHECKING
 from bench.analysis.compare import compare
 from bench.analysis.economics import CardOutlook, Outlook
 from bench.output.format import figures, interval, quantity
-from bench.report.entries import Entry, interval_text
-from bench.report.pick import tasks
+from bench.report.entries import Entry, interval_text, leaders, swept, tasks
+from bench.report.language import N_, _, phrase
+from bench.report.section import Content, Section, Study
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_MODES = ("standard", "quick", "smoke")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,23 @@ class Answer:
 
 def answers(frame: pd.DataFrame, entries: Sequence[Entry], outlook: Outlook | None) -> list[Answer]:
     """Mining, then the leading AI tasks, then money; a question without any figure is left out."""
-    found = [_mining(frame, entries, outlook)]
+    alone = len({entry.card for entry in entries}) == 1  # with one card nothing is the best
+    found = [_mining(frame, entries, outlook, _("Mining ({task})") if alone else _("Best miner ({task})"))]
+    title = _("AI: {task}") if alone else _("Best at AI: {task}")
     found += [
-        _best(frame, entries, f"{_title(entries, 'Best at AI', 'AI')}: {task}", task, _metric(entries, task))
-        for task in ai_tasks(entries)
+        _best(frame, entries, title.format(task=task), task, _metric(entries, task)) for task in ai_tasks(entries)
     ]
     if outlook is not None:
         found.append(_money(outlook))
     return [item for item in found if item is not None]
 
 
-def _title(entries: Sequence[Entry], several: str, one: str) -> str:
-    """With one card nothing is the best."""
-    return one if len({entry.card for entry in entries}) == 1 else several
+def _build(study: Study) -> Content | None:
+    found = answers(study.frame, study.entries, study.outlook)
+    return Content(values=found) if found else None
+
+
+SECTION = Section("answer", N_("Answer"), N_("The answer"), _build, template="answer.html")
 
 
 def ai_tasks(entries: Sequence[Entry]) -> list[str]:
@@ -64,33 +68,18 @@ def _metric(entries: Sequence[Entry], task: str) -> str:
     return "tokens_per_j" if per_joule else "tokens_per_s"
 
 
-def leaders(entries: Sequence[Entry], task: str, metric: str) -> list[Entry]:
-    """Each card's best setting of a task, the best card first; short windows count only where there are no others."""
-    best: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.task == task and entry.figure(metric) is not None:
-            other = best.get(entry.card)
-            if other is None or _worth(entry, metric) > _worth(other, metric):
-                best[entry.card] = entry
-    return sorted(best.values(), key=lambda entry: _worth(entry, metric), reverse=True)
-
-
-def _worth(entry: Entry, metric: str) -> tuple[int, float]:
-    mode = str(entry.key["mode"])
-    return -(_MODES.index(mode) if mode in _MODES else len(_MODES)), entry.metrics[metric].value or 0.0
-
-
-def _mining(frame: pd.DataFrame, entries: Sequence[Entry], outlook: Outlook | None) -> Answer | None:
+def _mining(frame: pd.DataFrame, entries: Sequence[Entry], outlook: Outlook | None, title: str) -> Answer | None:
     for metric in ("work_per_j", "rate_per_s"):
         ranked = tasks(entries, "hash", metric)
         if not ranked:
             continue
-        found = _best(frame, entries, f"{_title(entries, 'Best miner', 'Mining')} ({ranked[0]})", ranked[0], metric)
+        found = _best(frame, entries, title.format(task=ranked[0]), ranked[0], metric)
         if found is None or outlook is None or ranked[0] != "sha256d":
             return found
         asic = outlook.prices.asic
         value = 1e12 / asic.j_per_th if metric == "work_per_j" else asic.hash_th_per_s * 1e12
-        note = f"For scale, an ASIC ({asic.name}): {quantity(value, 'hash/J' if metric == 'work_per_j' else 'hash/s')}."
+        figure = quantity(value, "hash/J" if metric == "work_per_j" else "hash/s")
+        note = _("For scale, an ASIC ({name}): {figure}.", name=asic.name, figure=figure)
         return Answer(found.question, found.answer, found.figure, (*found.notes, note))
     return None
 
@@ -100,30 +89,44 @@ def _best(frame: pd.DataFrame, entries: Sequence[Entry], question: str, task: st
     if not ranked:
         return None
     first = ranked[0]
-    notes = [f"At {first.setting}." if first.setting else _limit(first)]
-    if len(ranked) == 1:
-        others = "" if len({entry.card for entry in entries}) == 1 else " No other card has a figure for this task."
+    answer, notes = first.card, [_setting(first)]
+    if len(ranked) > 1:
+        second = ranked[1]
+        verdict, reason = _against(frame, first, second, metric)
+        names = {"card": second.card, "figure": interval_text(second.metrics[metric])}
+        if verdict in ("faster", "slower", "better", "worse"):
+            notes.append(_("{card} follows with {figure}.", **names))
+        else:
+            same = verdict == "same"
+            why = _("the same within 1%") if same else phrase(reason or "their intervals overlap")
+            answer = (_("Same: {card} leads") if same else _("Cannot tell: {card} leads")).format(card=first.card)
+            notes.append(_("Against {card} ({figure}): {why}.", why=why, **names))
+    else:
         share = first.means.get("mfu")
-        notes.append((f"{share:.0%} of the card's stated peak." if share else "") + others)
-        return Answer(question, first.card, interval_text(first.metrics[metric]), _said(notes))
-    second = ranked[1]
-    verdict, reason = _against(frame, first, second, metric)
-    then = f"{second.card} follows with {interval_text(second.metrics[metric])}."
-    if verdict in ("faster", "slower", "better", "worse"):
-        return Answer(question, first.card, interval_text(first.metrics[metric]), _said([*notes, then]))
-    why = "the same within 1%" if verdict == "same" else reason or "their intervals overlap"
-    answer = "Same" if verdict == "same" else "Cannot tell"
-    notes.append(f"Against {second.card} ({interval_text(second.metrics[metric])}): {why}.")
-    return Answer(question, f"{answer}: {first.card} leads", interval_text(first.metrics[metric]), _said(notes))
+        notes.append(_("{share} of the card's stated peak.", share=f"{share:.0%}") if share else "")
+        if len({entry.card for entry in entries}) > 1:
+            notes.append(_("No other card has a figure for this task."))
+    notes.append(_tuned(entries, first, task, metric))
+    return Answer(question, answer, interval_text(first.metrics[metric]), tuple(note for note in notes if note))
 
 
-def _said(notes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(note.strip() for note in notes if note.strip())
-
-
-def _limit(entry: Entry) -> str:
+def _setting(entry: Entry) -> str:
     limit = entry.key["power_limit_w"]
-    return f"At a power limit of {figures(limit)} W." if limit else ""
+    stock = entry.metrics["rate_per_s"].role in (None, "stock")
+    if entry.setting:
+        return (_("Stock setting: {setting}.") if stock else _("At {setting}.")).format(setting=entry.setting)
+    return _("At a power limit of {watts} W.", watts=figures(limit)) if limit else ""
+
+
+def _tuned(entries: Sequence[Entry], stock: Entry, task: str, metric: str) -> str:
+    """The card that leads when each swept card is at its best setting, where that is not ``stock`` itself."""
+    first = leaders(entries, task, metric, of_a_sweep=True)[0]
+    if first is stock or swept(entries, first, metric) is not None:
+        return ""
+    names = {"setting": first.setting, "figure": interval_text(first.metrics[metric])}
+    if first.card == stock.card:
+        return _("At its best setting ({setting}): {figure}.", **names)
+    return _("With each card at its best setting, {card} leads ({setting}): {figure}.", card=first.card, **names)
 
 
 def _against(frame: pd.DataFrame, first: Entry, second: Entry, metric: str) -> tuple[str, str | None]:
@@ -150,16 +153,17 @@ def _money(outlook: Outlook) -> Answer | None:
     decided = {name: items for name, items in groups.items() if name}
     if not decided:
         return None
-    currency = outlook.prices.currency
     notes = []
     for name, items in decided.items():
         best = max(items, key=_net)
-        net = _net_text(best, currency)
-        who = best.card.name if len(items) == 1 else f"{len(items)} cards; the highest net: {best.card.name}"
-        notes.append(f"{name}: {who}" + (f", {net}." if net else "."))
-    answer = next(iter(decided)) if len(decided) == 1 else "It depends on the card"
-    as_of = f"At the price file of {outlook.prices.as_of.isoformat()}; change the prices under Money."
-    return Answer("Mine, rent out or switch off?", answer, "", (*notes, as_of))
+        net = _net_text(best, outlook.prices.currency)
+        who = best.card.name
+        if len(items) > 1:
+            who = _("{count} cards; the highest net: {card}", count=len(items), card=who)
+        notes.append(f"{_(name)}: {who}, {net}" if net else f"{_(name)}: {who}")
+    answer = _(next(iter(decided))) if len(decided) == 1 else _("It depends on the card")
+    as_of = _("At the price file of {day}; change the prices under Money.", day=outlook.prices.as_of.isoformat())
+    return Answer(_("Mine, rent out or switch off?"), answer, "", (*notes, as_of))
 
 
 def _decision(item: CardOutlook) -> str:
@@ -168,8 +172,8 @@ def _decision(item: CardOutlook) -> str:
     if not sides or item.verdict not in ("AI", "mining", "cannot tell"):
         return ""
     if all((side.net_per_h.high or side.net_per_h.likely or 0) < 0 for side in sides):
-        return "Switch off"
-    return {"AI": "Rent out for AI", "mining": "Mine"}.get(item.verdict, "Cannot tell")
+        return N_("Switch off")
+    return {"AI": N_("Rent out for AI"), "mining": N_("Mine")}.get(item.verdict, N_("Cannot tell"))
 
 
 def _net(item: CardOutlook) -> float:
@@ -179,7 +183,7 @@ def _net(item: CardOutlook) -> float:
 def _net_text(item: CardOutlook, currency: str) -> str:
     parts = [
         f"{name} {interval(side.net_per_h.likely, side.net_per_h.low, side.net_per_h.high, 3)}"
-        for name, side in (("mining", item.mining), ("AI", item.ai))
+        for name, side in ((_("mining"), item.mining), (_("AI"), item.ai))
         if side is not None
     ]
-    return f"{' and '.join(parts)} {currency}/h".replace("-", "−") if parts else ""
+    return f"{_(' and ').join(parts)} {currency}/h".replace("-", "−") if parts else ""

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.model.throttle import meaning
 from bench.output.format import MISSING, figures
 from bench.report.entries import plain_rows, task_label
+from bench.report.language import N_, _, phrase, plural
+from bench.report.section import Content, Section, Study
 from bench.report.table import MOST_ROWS, Cell, Row, Table, not_shown
 
 if TYPE_CHECKING:
@@ -21,18 +24,18 @@ _READ = (
 )
 
 _HEADER = (
-    "Row",
-    "Card",
-    "Workload",
-    "Repeat",
-    "Output",
-    "Window",
-    "Reasons and warnings",
-    "Steady",
-    "Shares found / expected (p)",
-    "Counter ÷ samples",
-    "Samples (missed)",
-    "Throttled by",
+    N_("Row"),
+    N_("Card"),
+    N_("Workload"),
+    N_("Repeat"),
+    N_("Output"),
+    N_("Window"),
+    N_("Reasons and warnings"),
+    N_("Steady"),
+    N_("Shares found / expected (p)"),
+    N_("Counter ÷ samples"),
+    N_("Samples (missed)"),
+    N_("Throttled by"),
 )
 
 
@@ -62,20 +65,37 @@ def section(frame: pd.DataFrame) -> Checks:
         for row, number in zip(plain_rows(frame.iloc[order], _READ), order, strict=True)
     ]
     good, count = int((frame["valid"] & frame["verified"]).sum()), int(flagged.sum())
-    some = f"{count:,} {'has' if count == 1 else 'have'}" if count else "none has"
+    said = (
+        plural("{count} has a reason or a warning to read", "{count} have a reason or a warning to read", count)
+        if count
+        else _("none has a reason or a warning to read")
+    )
     return Checks(
-        summary=f"{good:,} of {len(frame):,} windows are verified and valid; {some} a reason or a warning to read.",
-        everywhere=tuple(text.strip() for text in everywhere),
+        summary=_(
+            "{good} of {all} windows are verified and valid; {said}.",
+            good=f"{good:,}",
+            all=f"{len(frame):,}",
+            said=said,
+        ),
+        everywhere=tuple(phrase(text.strip()) for text in everywhere),
         can_filter=0 < count < len(frame),
         table=Table(
-            "Verification and validity of each window",
-            _HEADER,
+            _("Verification and validity of each window"),
+            [_(name) for name in _HEADER],
             rows,
             class_="checks",
             id="checks-table",
-            more=not_shown(len(frame), "rows"),
+            more=not_shown(len(frame)),
         ),
     )
+
+
+def _build(study: Study) -> Content:
+    found = section(study.frame)
+    return Content([found.table], values=found)
+
+
+SECTION = Section("checks", N_("Verification"), N_("Verification and validity"), _build, template="checks.html")
 
 
 def _common_warnings(frame: pd.DataFrame) -> list[str]:
@@ -97,20 +117,22 @@ def _cells(row: dict[str, Any], warnings: str | None) -> list[str | Cell]:
         shares = f"{row['shares_found']} / {figures(row['shares_expected'] or 0, 3)}"
         shares += "" if row["shares_p_value"] is None else f" ({figures(row['shares_p_value'], 2)})"
     ratio = row["crosscheck_ratio"]
-    reasons = [part for part in (row["invalid_reasons"], warnings) if part]
+    reasons = [phrase(part.strip()) for held in (row["invalid_reasons"], warnings) if held for part in held.split(";")]
     if row["steady"] is False:
-        reasons.append("it began before rate, power and temperature were steady")
+        reasons.append(_("it began before rate, power and temperature were steady"))
     return [
         f"{Path(str(row['file'])).name}:{row['line']}",
         str(row["device_name"]),
         task_label(row),
         str(row["repeat"]),
-        "✓ verified" if row["verified"] else "✖ not proven" if row["proven"] is False else "✖ not verified",
-        "✓ valid" if row["valid"] else "✖ invalid",
+        f"✓ {_('verified')}"
+        if row["verified"]
+        else f"✖ {_('not verified') if row['proven'] is not False else _('not proven')}",
+        f"✓ {_('valid')}" if row["valid"] else f"✖ {_('invalid')}",
         "; ".join(reasons),
-        {True: "yes", False: "no"}.get(row["steady"], "not judged"),
+        {True: _("yes"), False: _("no")}.get(row["steady"], _("not judged")),
         shares,
         MISSING if ratio is None else f"{ratio:.3f}",
         MISSING if row["sample_count"] is None else f"{row['sample_count']} ({row['samples_missing'] or 0})",
-        (row["throttle_reasons"] or "nothing").replace(";", ", "),
+        ", ".join(_(meaning(name)) for name in (row["throttle_reasons"] or "").split(";") if name) or _("nothing"),
     ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.compare import Result
 from bench.model import Comparison, TaskKey
 from bench.output.format import MISSING, figures, interval, scale
+from bench.report.language import _
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,7 @@ def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
         cards.setdefault(str(key["device_name"]), len(cards))
         lines.append((key, metrics))
     means = _means(frame, [name for name in lines[0][0] if name in frame.columns]) if lines else {}
-    telling = _telling([key for key, _ in lines])
+    telling = _telling([key for key, _metrics in lines])
     return [
         Entry(
             key=key,
@@ -145,27 +146,29 @@ def setting_label(name: str, value: object) -> str:
         return ""
     match name:
         case "power_limit_w":
-            return f"{figures(float(str(value)))} W limit"
+            return _("{watts} W limit", watts=figures(float(str(value))))
         case "sm_clock_lock_mhz":
-            return f"locked at {figures(float(str(value)))} MHz"
+            return _("locked at {clock} MHz", clock=figures(float(str(value))))
         case "mode" | "implementation" | "precision" | "options":
             return str(value)
         case "native":
-            return "" if value else "emulated"
+            return "" if value else _("emulated")
         case "mig" | "ecc":
-            return f"{name.upper()} {'on' if value else 'off'}"
+            return f"{name.upper()} {_('on') if value else _('off')}"
         case _:
-            return f"{name.removeprefix('device_').replace('_', ' ')} {value}"
+            return f"{_(name.removeprefix('device_').replace('_', ' '))} {value}"
 
 
 def interval_text(found: Comparison) -> str:
-    """``12.50 MH/J [12.42, 12.58]``; it says so where one window has no spread."""
+    """``12.50 MH/J [12.42, 12.58]``; it says so where one window has no spread, or the interval is between runs."""
     if found.value is None:
         return MISSING
     factor, unit = scale([found.value], found.unit)
     low, high = (None if bound is None else bound / factor for bound in (found.low, found.high))
     value, bracket, bounds = interval(found.value / factor, low, high).partition(" [")
-    return f"{value} {unit}{bracket}{bounds}" if bracket else f"{value} {unit} (one window, no interval)"
+    if not bracket:
+        return f"{value} {unit} ({_('one window, no interval')})"
+    return f"{value} {unit} [{bounds}{' ' + _('between runs') if found.covers == 'between runs' else ''}"
 
 
 _PHASES = ("decode", "prefill", "gemm", "train", "mamf")
@@ -189,10 +192,8 @@ def best(entries: Sequence[Entry], metric: str) -> Entry | None:
     held = [entry for entry in entries if entry.figure(metric) is not None]
 
     def worth(entry: Entry) -> tuple[Any, ...]:
-        mode = str(entry.key["mode"])
-        place = _MODES.index(mode) if mode in _MODES else len(_MODES)
         return (
-            -place,
+            -_mode_rank(entry),
             entry.key["implementation_class"] != "torch-portable",
             bool(entry.key["native"]),
             _ROLES.index(entry.metrics[metric].role or "other"),
@@ -200,3 +201,48 @@ def best(entries: Sequence[Entry], metric: str) -> Entry | None:
         )
 
     return max(held, key=worth, default=None)
+
+
+def tasks(entries: Sequence[Entry], unit: str, metric: str) -> list[str]:
+    """Tasks of one unit with a figure, the one that most cards share first; of equals by :func:`task_rank`."""
+    held: dict[str, set[str]] = {}
+    rank: dict[str, tuple[Any, ...]] = {}
+    for entry in entries:
+        if entry.unit == unit and entry.figure(metric) is not None:
+            held.setdefault(entry.task, set()).add(entry.card)
+            rank[entry.task] = task_rank(entry.key)
+    return sorted(held, key=lambda task: (rank[task][:3], -len(held[task]), rank[task]))
+
+
+def leaders(entries: Sequence[Entry], task: str, metric: str, *, of_a_sweep: bool = False) -> list[Entry]:
+    """Each card's result of a task that stands for it (:func:`best`), the best card first.
+
+    With ``of_a_sweep``, the best setting of a card that was swept, where :mod:`bench.analysis.pairs` names one. Results
+    of short windows come after those of long ones.
+    """
+    own: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.task == task and entry.figure(metric) is not None:
+            own.setdefault(entry.card, []).append(entry)
+    found = [best(held, metric) for held in own.values()]
+    if of_a_sweep:
+        found = [swept(entries, entry, metric) or entry for entry in found if entry is not None]
+
+    def worth(entry: Entry) -> tuple[int, float]:
+        return -_mode_rank(entry), entry.metrics[metric].value or 0.0
+
+    return sorted((entry for entry in found if entry is not None), key=worth, reverse=True)
+
+
+def swept(entries: Sequence[Entry], stock: Entry, metric: str) -> Entry | None:
+    """The best setting of the card's power sweep in this task, a second figure next to ``stock``; None without one."""
+    for entry in entries:
+        found = entry.figure(metric)
+        if (entry.card, entry.task) == (stock.card, stock.task) and found is not None and found.role == "best":
+            return None if entry is stock else entry
+    return None
+
+
+def _mode_rank(entry: Entry) -> int:
+    mode = str(entry.key["mode"])
+    return _MODES.index(mode) if mode in _MODES else len(_MODES)

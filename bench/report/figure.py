@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from bench.model import Comparison
+from bench.report.language import N_, _
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x", "pentagon", "hexagon", "triangle-down")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -41,11 +42,12 @@ class View:
 class Figure:
     """A plot of the page. ``note`` says how to read it; ``choose`` names what the chooser chooses."""
 
+    kind: ClassVar[str] = "figure"
     id: str
     title: str
     note: str
     views: list[View] = field(default_factory=list)
-    choose: str = "Show"
+    choose: str = N_("Show")
 
 
 def marker(series: int, *, size: int = 11) -> dict[str, Any]:
@@ -73,7 +75,8 @@ def error(found: Sequence[Comparison], factor: float) -> dict[str, Any]:
 _FARTHEST = 4.0
 """An axis follows the whiskers up to this many times its largest value; two wild windows must not flatten the rest."""
 
-CUT = " A whisker that ends at the edge goes on beyond it; the table has its end."
+CUT = N_("A whisker that ends at the edge goes on beyond it; the table has its end.")
+WHISKERS = N_("Whiskers are 95% intervals: from the repeats within a run, or between runs where a figure says so.")
 
 
 def reach(found: Sequence[Comparison], factor: float) -> list[float]:
@@ -102,7 +105,7 @@ def ranged(title: str, values: Sequence[float], ends: Sequence[float] = ()) -> d
     low, high = min(values), max(values)
     least, most = min([low, *ends]), max([high, *ends])
     if low > 0 and high / low > 20:
-        return axis(f"{title}, log scale", **log_ticks(least / 1.4, most * 1.4))
+        return axis(_("{title}, log scale", title=title), **log_ticks(least / 1.4, most * 1.4))
     return axis(title, range=[0, max(high * 1.12, most * 1.04)])
 
 

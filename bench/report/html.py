@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.report.language import _
 from bench.report.svg import drawing, legend
 
 _HERE = Path(__file__).resolve().parent
@@ -28,7 +30,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(drawing=drawing, legend=legend)
+    environment.globals.update(drawing=drawing, legend=legend, _=_)
     return environment
 
 
@@ -57,12 +59,10 @@ def script_text(code: str) -> Markup:
     return Markup(code.replace("</script", "\\x3c/script").replace("<!--", "\\x3c!--"))  # noqa: S704
 
 
-_SCRIPTS = ("figures.js", "board.js", "compare.js", "money.js", "start.js")
-
-
-def scripts() -> Markup:
-    """The page's script: the files of ``scripts/`` one after another, in a scope of their own."""
-    parts = [(_HERE / "scripts" / name).read_text(encoding="utf-8") for name in _SCRIPTS]
+def scripts(names: Sequence[str] = ()) -> Markup:
+    """The page's script, with files of ``scripts/`` that sections bring: one after another, in a scope of their own."""
+    all_names = ("figures.js", "board.js", *names, "start.js")
+    parts = [(_HERE / "scripts" / name).read_text(encoding="utf-8") for name in all_names]
     return script_text('"use strict";\n(() => {\n' + "".join(parts) + "})();\n")
 
 

@@ -1,48 +1,59 @@
-"""One row per card: its figures for the leading tasks, each at the card's best setting, and its money. Pure."""
+"""One row per card: the leading tasks at its stock setting, the best setting of a sweep, and its money. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from bench.analysis.economics import Outlook
 from bench.output.format import MISSING, figures, interval
-from bench.report.answers import ai_tasks, leaders
-from bench.report.entries import Entry
+from bench.report.answers import ai_tasks
+from bench.report.entries import Entry, leaders, swept, tasks
 from bench.report.figure import GLYPHS
-from bench.report.pick import tasks
+from bench.report.language import N_, _
+from bench.report.section import Content, Section, Study
 from bench.report.table import Cell, Row, Table
 from bench.report.tables import figure_cell
 
-_HASH = {"work_per_j": "hashes per joule", "rate_per_s": "hashrate", "power_mean_w": "power"}
-_AI = {"tokens_per_j": "tokens per joule", "tokens_per_s": "tokens per second", "power_mean_w": "power"}
+_HASH = {"work_per_j": N_("hashes per joule"), "rate_per_s": N_("hashrate"), "power_mean_w": N_("power")}
+_AI = {"tokens_per_j": N_("tokens per joule"), "tokens_per_s": N_("tokens per second"), "power_mean_w": N_("power")}
 _FIRST = frozenset({"work_per_j", "tokens_per_j"})
 """Metrics that are shown before the reader chooses; the others too where there is nothing per joule."""
 
 
-def leaderboard(entries: Sequence[Entry], outlook: Outlook | None) -> Table | None:
+def leaderboard(study: Study) -> Table | None:
     """The cards, the best miner first; None without any figure."""
+    entries, cards = study.entries, study.cards
     columns = _columns(entries)
-    cards = list(dict.fromkeys(entry.card for entry in entries))
     if not columns or not cards:
         return None
-    header, hidden = ["Card"], []
+    header, hidden = [_("Card")], []
     cells: dict[str, list[str | Cell]] = {card: [] for card in cards}
-    per_joule = any(metric in _FIRST for _, metric, _ in columns)
+    per_joule = any(metric in _FIRST for _task, metric, _name in columns)
     for task, metric, name in columns:
-        header.append(f"{task}: {name}")
+        header.append(f"{task}: {_(name)}")
         if per_joule and metric not in _FIRST:
             hidden.append(header[-1])
-        held = {entry.card: entry for entry in leaders(entries, task, "work_per_j" if per_joule else "rate_per_s")}
+        lead_by = "work_per_j" if per_joule else "rate_per_s"
+        held = {entry.card: entry for entry in leaders(entries, task, lead_by)}
+        tuned = {card: swept(entries, entry, metric) for card, entry in held.items()}
         for card in cards:
             found = held[card].figure(metric) if card in held else None
             cells[card].append(MISSING if found is None else figure_cell(found))
+        if metric in _FIRST and any(tuned.values()):
+            header.append(_("{task}: {name}, best setting of a sweep", task=task, name=_(name)))
+            for card in cards:
+                cells[card].append(MISSING if (best := tuned.get(card)) is None else _tuned_cell(best, metric))
     for title, values in _settings(entries, cards).items():
         header.append(title)
         for card in cards:
             cells[card].append(values[card])
-    if outlook is not None and outlook.cards:
-        header += [f"Mining, net ({outlook.prices.currency}/h)", f"AI rented out, net ({outlook.prices.currency}/h)"]
-        money = {item.card.name: item for item in outlook.cards}
+    if study.outlook is not None and study.outlook.cards:
+        currency = study.outlook.prices.currency
+        header += [
+            _("Mining, net ({currency}/h)", currency=currency),
+            _("AI rented out, net ({currency}/h)", currency=currency),
+        ]
+        money = {item.card.name: item for item in study.outlook.cards}
         for card in cards:
             item = money.get(card)
             for side in (item.mining, item.ai) if item is not None else (None, None):
@@ -50,13 +61,33 @@ def leaderboard(entries: Sequence[Entry], outlook: Outlook | None) -> Table | No
     series = {entry.card: entry.series for entry in entries}
     cards.sort(key=lambda card: -_sort(cells[card][0]))
     return Table(
-        "Cards: each task at the card's best setting, with 95% intervals from the repeats",
+        _("Cards: each task at the card's stock setting, with 95% intervals from the repeats within a run"),
         header,
-        [Row([Cell(f"{GLYPHS[series[card] % len(GLYPHS)]} {card}", sort=card), *cells[card]]) for card in cards],
+        [
+            Row(
+                [
+                    Cell(f"{GLYPHS[series[card] % len(GLYPHS)]} {card}", sort=card, href=study.hrefs.get(card, "")),
+                    *cells[card],
+                ]
+            )
+            for card in cards
+        ],
         class_="cards",
         id="cards-board",
         hidden=hidden,
     )
+
+
+def _build(study: Study) -> Content | None:
+    board = leaderboard(study)
+    return None if board is None else Content([board])
+
+
+SECTION = Section("cards", N_("Cards"), N_("Cards"), _build)
+
+
+def _tuned_cell(entry: Entry, metric: str) -> Cell:
+    return replace(figure_cell(entry.metrics[metric]), note=entry.setting)
 
 
 def _columns(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
@@ -70,7 +101,11 @@ def _columns(entries: Sequence[Entry]) -> list[tuple[str, str, str]]:
 
 def _settings(entries: Sequence[Entry], cards: Sequence[str]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
-    for title, name in (("Power limits (W)", "power_limit_w"), ("Power covers", "energy_scope"), ("Driver", "driver")):
+    for title, name in (
+        (_("Power limits (W)"), "power_limit_w"),
+        (_("Power covers"), "energy_scope"),
+        (_("Driver"), "driver"),
+    ):
         values: dict[str, dict[str, None]] = {card: {} for card in cards}
         for entry in entries:
             value = entry.key.get(name)

@@ -15,21 +15,22 @@ from bench.analysis import economics
 from bench.analysis.economics import Inputs, Outlook, Price, Range
 from bench.output.format import MISSING
 from bench.report.figure import Figure, View, axis
+from bench.report.language import N_, _, sentence
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
-    "electricity": ("Electricity price", "USD/kWh"),
-    "utilisation": ("Utilisation: share of the time rented out", "share"),
-    "rent": ("Rent of the card while it is rented", "USD/GPU/h"),
-    "hashprice": ("Hashprice: what hashes earn", "USD/PH/s/day"),
+    "electricity": (N_("Electricity price"), "USD/kWh"),
+    "utilisation": (N_("Utilisation: share of the time rented out"), "share"),
+    "rent": (N_("Rent of the card while it is rented"), "USD/GPU/h"),
+    "hashprice": (N_("Hashprice: what hashes earn"), "USD/PH/s/day"),
 }
 """Field of Inputs → what the slider is called, and its unit (``USD`` stands for the file's currency)."""
 
 ROWS: Mapping[str, tuple[str, str, int]] = {
-    "revenue_per_h": ("Revenue after fees", "USD/h", 4),
-    "power_cost_per_h": ("Power", "USD/h", 4),
-    "net_per_h": ("Net", "USD/h", 4),
-    "net_per_mwh": ("Net per MWh at the site's meter", "USD/MWh", 2),
-    "net_per_year": ("Net per year", "USD/year", 0),
+    "revenue_per_h": (N_("Revenue after fees"), "USD/h", 4),
+    "power_cost_per_h": (N_("Power"), "USD/h", 4),
+    "net_per_h": (N_("Net"), "USD/h", 4),
+    "net_per_mwh": (N_("Net per MWh at the site's meter"), "USD/MWh", 2),
+    "net_per_year": (N_("Net per year"), "USD/year", 0),
 }
 """Figure → its name, unit and decimals."""
 
@@ -129,27 +130,36 @@ def chart(outlook: Outlook, ready: Sequence[Start]) -> Figure | None:
         return None
     views = [
         View(
-            f"over {name.partition(':')[0].lower()}",
+            _("over {price}", price=slider_name(field)),
             _lines(field, outlook, ready),
             {
                 "xaxis": axis(axis_title(field, outlook), range=list(limits(field, outlook, ready))),
-                "yaxis": axis(f"Net ({outlook.prices.currency}/h)"),
+                "yaxis": axis(_("Net ({currency}/h)", currency=outlook.prices.currency)),
             },
             400,
         )
-        for field, (name, _) in SLIDERS.items()
+        for field in SLIDERS
     ]
-    text = (
+    text = _(
         "Solid is mining, dashed is renting out for AI, with everything else as the sliders are set. The vertical line "
         "is the slider's present value; the diamond is the break-even, where both earn the same."
     )
-    return Figure("money", "Net income of each use, and where they are equal", text, views, "Draw")
+    return Figure("money", _("Net income of each use, and where they are equal"), text, views, _("Draw"))
 
 
 def axis_title(field: str, outlook: Outlook) -> str:
     """The name of a price with its unit."""
-    name, unit = SLIDERS[field]
-    return f"{name.partition(':')[0]} ({in_currency(unit, outlook)})"
+    return f"{sentence(slider_name(field))} ({in_currency(SLIDERS[field][1], outlook)})"
+
+
+def slider_name(field: str) -> str:
+    """A price in a word or two."""
+    return {
+        "electricity": _("electricity price"),
+        "utilisation": _("utilisation"),
+        "rent": _("rent of the card while it is rented"),
+        "hashprice": _("hashprice"),
+    }[field]
 
 
 def _lines(field: str, outlook: Outlook, ready: Sequence[Start]) -> list[dict[str, Any]]:
@@ -166,37 +176,40 @@ def _lines(field: str, outlook: Outlook, ready: Sequence[Start]) -> list[dict[st
             "line": {"dash": dash, "width": 2.5},
         }
         for name, net, dash in (
-            ("mining", economics.mining_net, "solid"),
-            ("AI, rented out", economics.ai_net, "dash"),
+            (_("mining"), economics.mining_net, "solid"),
+            (_("AI, rented out"), economics.ai_net, "dash"),
         )
     ]
 
 
 def in_currency(unit: str, outlook: Outlook) -> str:
     """A unit with the price file's currency in place of ``USD``."""
-    return unit.replace("USD", outlook.prices.currency)
+    return _(unit).replace("USD", outlook.prices.currency)
 
 
 def verdict_text(advantage: float, currency: str) -> str:
     """Who wins at the likely prices; the page's script writes the same."""
     if advantage == 0:
-        return "At these prices both uses earn the same."
-    winner, loser = ("Renting out for AI", "mining") if advantage > 0 else ("Mining", "renting out for AI")
-    return f"{winner} nets {written(abs(advantage), 4)} {currency}/h more than {loser}."
+        return _("At these prices both uses earn the same.")
+    amount = f"{written(abs(advantage), 4)} {currency}/h"
+    if advantage > 0:
+        return _("Renting out for AI nets {amount} more than mining.", amount=amount)
+    return _("Mining nets {amount} more than renting out for AI.", amount=amount)
 
 
 def idle_text(gain: float, currency: str) -> str:
     """What mining in unrented hours does; the page's script writes the same."""
+    amount = f"{written(abs(gain), 4)} {currency}/h"
     if gain > 0:
-        return f"Mining in the hours that are not rented adds {written(gain, 4)} {currency}/h."
-    return f"Mining in the hours that are not rented loses {written(abs(gain), 4)} {currency}/h: leave the card idle."
+        return _("Mining in the hours that are not rented adds {amount}.", amount=amount)
+    return _("Mining in the hours that are not rented loses {amount}: leave the card idle.", amount=amount)
 
 
 def limits(field: str, outlook: Outlook, ready: Sequence[Start]) -> tuple[float, float]:
     """Ends of a slider: from nothing (or below, where the file's price is) to well above the file's highest."""
     if field == "utilisation":
         return 0.01, 1.0
-    rents = [price.range for _, price in outlook.prices.rents]
+    rents = [price.range for _card, price in outlook.prices.rents]
     ranges = rents if field == "rent" else [outlook.prices.items[field].range]
     started = [getattr(item.inputs, field) for item in ready]
     low = min([item.low or 0.0 for item in ranges] + started)

@@ -8,21 +8,25 @@ from dataclasses import dataclass, fields
 from bench.analysis import economics
 from bench.analysis.economics import BREAK_EVENS, Inputs, Outlook, Range, Side
 from bench.output.format import MISSING, figures
-from bench.report.figure import Figure
+from bench.report.language import N_, _, phrase, sentence
 from bench.report.money import (
     DECIMALS,
     ROWS,
     SLIDERS,
     Start,
     asic_inputs,
+    chart,
+    data,
     idle_text,
     in_currency,
     limits,
     round_up,
     sides,
+    starts,
     verdict_text,
     written,
 )
+from bench.report.section import Block, Content, Folded, Section, Sentences, Study
 from bench.report.table import Cell, Table, table
 
 
@@ -45,17 +49,10 @@ class Slider:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """The whole section. ``panel`` and ``chart`` are None where no card has all that money needs."""
+    """What the section's own template writes. ``panel`` is None where no card has all that money needs."""
 
     as_of: str
     panel: Panel | None
-    chart: Figure | None
-    ranges: Table
-    break_evens: Table | None
-    site: Table | None
-    site_mw: str
-    remarks: Sequence[str]
-    sources: Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +69,40 @@ class Panel:
     """Cards that the price file has no rent for."""
 
 
-def section(outlook: Outlook, ready: Sequence[Start], drawn: Figure | None) -> Money:
-    """The section for one price file."""
-    return Money(
-        as_of=outlook.prices.as_of.isoformat(),
-        panel=panel(outlook, ready) if ready else None,
-        chart=drawn,
-        ranges=ranges_table(outlook),
-        break_evens=break_evens_table(outlook),
-        site=site_table(outlook),
-        site_mw="" if outlook.site_mw is None else figures(outlook.site_mw),
-        remarks=[f"{_sentence(text)}." for text in economics.notes(outlook)],
-        sources=sources_table(outlook),
+def _build(study: Study) -> Content | None:
+    outlook = study.outlook
+    if outlook is None:
+        return None
+    ready = starts(outlook)
+    drawn, as_of = chart(outlook, ready), outlook.prices.as_of.isoformat()
+    blocks: list[Block] = [drawn] if drawn is not None else []
+    blocks.append(ranges_table(outlook))
+    evens, site = break_evens_table(outlook), site_table(outlook)
+    if evens is not None:
+        blocks.append(Folded(_("Break-evens of every card, with ranges"), evens))
+    if site is not None:
+        title = _("A site of {power} MW: what each choice yields", power=figures(outlook.site_mw or 0))
+        blocks.append(Folded(title, site))
+    remarks = [_("{sentence}.", sentence=sentence(phrase(text))) for text in economics.notes(outlook)]
+    blocks.append(Sentences(_("Read with this"), remarks))
+    blocks.append(Folded(_("The prices, as of {day}, with their sources", day=as_of), sources_table(outlook)))
+    series = {entry.card: entry.series for entry in study.entries}
+    return Content(
+        blocks,
+        Money(as_of, panel(outlook, ready) if ready else None),
+        {"money": data(outlook, ready, series)} if ready else {},
     )
+
+
+SECTION = Section(
+    "cash",
+    N_("Money"),
+    N_("Money"),
+    _build,
+    absent=N_("Money (no price file was given)."),
+    template="money.html",
+    script="money.js",
+)
 
 
 def panel(outlook: Outlook, ready: Sequence[Start]) -> Panel:
@@ -95,7 +113,7 @@ def panel(outlook: Outlook, ready: Sequence[Start]) -> Panel:
         cards=[item.name for item in ready],
         sliders=[
             Slider(
-                field, name, in_currency(unit, outlook), *limits(field, outlook, ready), value=getattr(likely, field)
+                field, _(name), in_currency(unit, outlook), *limits(field, outlook, ready), value=getattr(likely, field)
             )
             for field, (name, unit) in SLIDERS.items()
         ],
@@ -111,7 +129,7 @@ def _panel_figures(outlook: Outlook, likely: Inputs) -> Table:
     found: Mapping[str, Mapping[str, float]] = {**sides(likely), "asic": sides(asic_inputs(outlook))["mining"]}
     rows: list[list[str | Cell]] = [
         [
-            f"{name} ({in_currency(unit, outlook)})",
+            f"{_(name)} ({in_currency(unit, outlook)})",
             *(
                 Cell(written(found[use][key], decimals), out=f"{use}.{key}", value=repr(found[use][key]))
                 for use in ("mining", "ai", "asic")
@@ -119,23 +137,23 @@ def _panel_figures(outlook: Outlook, likely: Inputs) -> Table:
         ]
         for key, (name, unit, decimals) in ROWS.items()
     ]
-    header = ("Figure", "Mining", "AI, rented out", f"{outlook.prices.asic.name}, for scale")
-    return table("At these prices, per card", header, rows, numeric={1, 2, 3})
+    header = (
+        *(_("Figure"), sentence(_("mining")), _("AI, rented out")),
+        _("{name}, for scale", name=outlook.prices.asic.name),
+    )
+    return table(_("At these prices, per card"), header, rows, numeric={1, 2, 3})
 
 
 def _panel_break_evens(outlook: Outlook, likely: Inputs) -> Table:
     rows: list[list[str | Cell]] = []
-    for name, (unit, meaning, _) in BREAK_EVENS.items():
+    for name, (unit, meaning, _terms) in BREAK_EVENS.items():
         value = economics.break_even(name, likely)
         cell = Cell(
             written(value, DECIMALS[name]), out=f"break_even.{name}", value="" if value is None else repr(value)
         )
-        rows.append([_sentence(meaning), cell, in_currency(unit, outlook)])
-    return table("Where the balance tips, all else equal", ("Break-even", "Value", "Unit"), rows, numeric={1})
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+        rows.append([sentence(_(meaning)), cell, in_currency(unit, outlook)])
+    header = (_("Break-even"), _("Value"), _("Unit"))
+    return table(_("Where the balance tips, all else equal"), header, rows, numeric={1})
 
 
 def _cell(value: Range | None, decimals: int) -> str | Cell:
@@ -143,41 +161,46 @@ def _cell(value: Range | None, decimals: int) -> str | Cell:
         return MISSING
     if value.low == value.high or value.low is None or value.high is None:
         return written(value.likely, decimals)
-    interval = f"({written(value.low, decimals)} to {written(value.high, decimals)})"
+    interval = "(" + _("{low} to {high}", low=written(value.low, decimals), high=written(value.high, decimals)) + ")"
     return Cell(written(value.likely, decimals), interval)
 
 
 def ranges_table(outlook: Outlook) -> Table:
     """Every card and the ASIC, each figure likely and with its range."""
     rows: list[list[str | Cell]] = []
-    verdicts = {"AI": "AI wins", "mining": "mining wins", "cannot tell": "ranges overlap"}
+    verdicts = {"AI": _("AI wins"), "mining": _("mining wins"), "cannot tell": _("ranges overlap")}
     for item in outlook.cards:
-        for use, side in (("mining", item.mining), ("AI, rented out", item.ai)):
-            rows.append([item.card.name, use, verdicts.get(item.verdict, "a side is missing"), *_side_cells(side)])
-    rows.append([outlook.prices.asic.name, "mining", "for scale", *_side_cells(outlook.asic)])
+        for use, side in ((_("mining"), item.mining), (_("AI, rented out"), item.ai)):
+            rows.append([item.card.name, use, verdicts.get(item.verdict, _("a side is missing")), *_side_cells(side)])
+    rows.append([outlook.prices.asic.name, _("mining"), _("for scale"), *_side_cells(outlook.asic)])
     header = [
-        *("Card", "Use", "Verdict"),
-        *(f"{name} ({in_currency(unit, outlook)})" for name, unit, _ in ROWS.values()),
+        *(_("Card"), _("Use"), _("Verdict")),
+        *(f"{_(name)} ({in_currency(unit, outlook)})" for name, unit, _decimals in ROWS.values()),
     ]
-    caption = "Every card at the price file's prices: likely, and the worst and best corner of all inputs"
-    return table(caption, header, rows, what="rows", numeric=set(range(3, 3 + len(ROWS))), class_="ranges")
+    caption = _("Every card at the price file's prices: likely, and the worst and best corner of all inputs")
+    return table(caption, header, rows, numeric=set(range(3, 3 + len(ROWS))), class_="ranges")
 
 
 def _side_cells(side: Side | None) -> list[str | Cell]:
     held = {entry.name: getattr(side, entry.name) for entry in fields(Side)} if side is not None else {}
-    return [_cell(held.get(key), decimals) for key, (_, _, decimals) in ROWS.items()]
+    return [_cell(held.get(key), decimals) for key, (_name, _unit, decimals) in ROWS.items()]
 
 
 def break_evens_table(outlook: Outlook) -> Table | None:
     """The break-evens of every card with their ranges; None where no card has any."""
     rows: list[list[str | Cell]] = [
-        [item.card.name, _sentence(meaning), _cell(item.break_evens[name], DECIMALS[name]), in_currency(unit, outlook)]
+        [
+            item.card.name,
+            sentence(_(meaning)),
+            _cell(item.break_evens[name], DECIMALS[name]),
+            in_currency(unit, outlook),
+        ]
         for item in outlook.cards
-        for name, (unit, meaning, _) in BREAK_EVENS.items()
+        for name, (unit, meaning, _terms) in BREAK_EVENS.items()
         if name in item.break_evens
     ]
-    header = ("Card", "Break-even", "Value", "Unit")
-    return table("Break-evens with their ranges", header, rows, what="break-evens", numeric={2}) if rows else None
+    header = (_("Card"), _("Break-even"), _("Value"), _("Unit"))
+    return table(_("Break-evens with their ranges"), header, rows, numeric={2}) if rows else None
 
 
 def site_table(outlook: Outlook) -> Table | None:
@@ -187,7 +210,7 @@ def site_table(outlook: Outlook) -> Table | None:
     rows: list[list[str | Cell]] = [
         [
             item.what,
-            item.use,
+            _(item.use),
             _cell(item.machines, 0),
             _cell(item.ph_per_s, 2),
             _cell(item.tokens_per_s, 0),
@@ -198,10 +221,10 @@ def site_table(outlook: Outlook) -> Table | None:
     ]
     currency = outlook.prices.currency
     header = (
-        *("Machine", "Use", "Machines", "Hashrate (PH/s)", "Modelled tokens per second"),
-        *(f"Revenue ({currency}/year)", f"Net ({currency}/year)"),
+        *(_("Machine"), _("Use"), _("Machines"), _("Hashrate (PH/s)"), _("Modelled tokens per second")),
+        *(_("Revenue ({currency}/year)", currency=currency), _("Net ({currency}/year)", currency=currency)),
     )
-    caption = f"A site of {figures(outlook.site_mw)} MW at its meter, filled with one machine"
+    caption = _("A site of {power} MW at its meter, filled with one machine", power=figures(outlook.site_mw))
     return table(caption, header, rows, numeric={2, 3, 4, 5, 6})
 
 
@@ -209,9 +232,13 @@ def sources_table(outlook: Outlook) -> Table:
     """The price file, with its sources."""
     prices = outlook.prices
     rows: list[list[str | Cell]] = [
-        [name.replace("_", " "), _cell(price.range, 4), in_currency(price.unit, outlook), price.source]
-        for name, price in [*prices.items.items(), *((f"rent of {card}", price) for card, price in prices.rents)]
+        [name, _cell(price.range, 4), in_currency(price.unit, outlook), price.source]
+        for name, price in [
+            *((_(name.replace("_", " ")), price) for name, price in prices.items.items()),
+            *((_("rent of {card}", card=card), price) for card, price in prices.rents),
+        ]
     ]
     asic = prices.asic
     rows.append([asic.name, f"{figures(asic.hash_th_per_s)} TH/s, {figures(asic.j_per_th)} J/TH", "", asic.source])
-    return table("The price file", ("Input", "Likely (low to high)", "Unit", "Source"), rows, numeric={1})
+    header = (_("Input"), _("Likely (low to high)"), _("Unit"), _("Source"))
+    return table(_("The price file"), header, rows, numeric={1})

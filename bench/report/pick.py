@@ -8,8 +8,11 @@ from typing import Any
 
 from bench.model import Comparison
 from bench.output.format import scale
-from bench.report.entries import Entry, best, interval_text, task_rank
-from bench.report.figure import CUT, MOST_VIEWS, Figure, View, axis, error, is_cut, marker, reach
+from bench.report.entries import Entry, best, interval_text, tasks
+from bench.report.figure import CUT, MOST_VIEWS, WHISKERS, Figure, View, axis, error, is_cut, marker, reach
+from bench.report.language import N_, _, joined
+from bench.report.section import Content, Note, Section, Sentences, Study
+from bench.report.words import headline, no_pick, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +25,6 @@ class Point:
     y: Comparison
     box: tuple[float, float, float, float] | None = None
     """x and y, low and high, with the sensor's own uncertainty; None where it is not known."""
-
-
-def tasks(entries: Sequence[Entry], unit: str, metric: str) -> list[str]:
-    """Tasks of one unit with a figure, the one that most cards share first; of equals by :func:`task_rank`."""
-    held: dict[str, set[str]] = {}
-    rank: dict[str, tuple[Any, ...]] = {}
-    for entry in entries:
-        if entry.unit == unit and entry.figure(metric) is not None:
-            held.setdefault(entry.task, set()).add(entry.card)
-            rank[entry.task] = task_rank(entry.key)
-    return sorted(held, key=lambda task: (rank[task][:3], -len(held[task]), rank[task]))
 
 
 def pairs(entries: Sequence[Entry], mining: str, ai: str, metrics: tuple[str, str]) -> list[Point]:
@@ -57,36 +49,52 @@ def pairs(entries: Sequence[Entry], mining: str, ai: str, metrics: tuple[str, st
 
 def draw(entries: Sequence[Entry]) -> Figure | None:
     """Hashes per joule against modelled tokens per joule; rates where no power was read; None without both."""
-    for metrics, word in ((("work_per_j", "tokens_per_j"), "joule"), (("rate_per_s", "tokens_per_s"), "second")):
+    for metrics, title, titles in (
+        (
+            ("work_per_j", "tokens_per_j"),
+            _("Hashes against tokens per joule"),
+            (_("{task}: hashes per joule"), _("Modelled tokens per joule")),
+        ),
+        (
+            ("rate_per_s", "tokens_per_s"),
+            _("Hashes against tokens per second"),
+            (_("{task}: hashes per second"), _("Modelled tokens per second")),
+        ),
+    ):
         mining_tasks, ai_tasks = tasks(entries, "hash", metrics[0]), tasks(entries, "FLOP", metrics[1])
         views = [
-            _view(found, f"Hashes against tokens per {word}", ai if number == 0 else f"{ai}, {mining}", titles)
+            _view(found, title, ai if number == 0 else f"{ai}, {mining}", (titles[0].format(task=mining), titles[1]))
             for number, mining in enumerate(mining_tasks)
             for ai in ai_tasks
             if (found := pairs(entries, mining, ai, metrics))
-            for titles in [(f"{mining}: hashes per {word}", f"Modelled tokens per {word}")]
         ]
         if views:
             views += _joules(entries, mining_tasks, ai_tasks) + _speed(entries, ai_tasks)
-            return Figure("pick", f"Hashes against tokens per {word}", _note(views, word), views[:MOST_VIEWS], "Draw")
+            note = _note(views, per_joule=metrics[0] == "work_per_j")
+            return Figure("pick", title, note, views[:MOST_VIEWS], _("Draw"))
     return None
 
 
-def _note(views: Sequence[View], word: str) -> str:
-    note = (
-        "Up and to the right is more of both. Whiskers are 95% intervals from the repeats; the shaded box adds "
-        "what the power sensor itself may be wrong by, which no repeat takes away."
-        if word == "joule"
-        else "No power was read for a card that ran both, so this shows rates, not efficiency: it says "
-        "nothing about joules. Whiskers are 95% intervals from the repeats."
-    )
-    note += (
-        " Tokens are modelled from the block's matrix work, not served. A dotted line joins the power limits of one "
-        "card. Names that would cover others are left out: point at a mark to read it."
+def _note(views: Sequence[View], *, per_joule: bool) -> str:
+    parts = [_("Up and to the right is more of both."), _(WHISKERS)]
+    if per_joule:
+        parts.append(_("The shaded box adds what the power sensor itself may be wrong by, which no repeat takes away."))
+    else:
+        parts.append(
+            _(
+                "No power was read for a card that ran both, so this shows rates, not efficiency: it says nothing "
+                "about joules."
+            )
+        )
+    parts.append(
+        _(
+            "Tokens are modelled from the block's matrix work, not served. A dotted line joins the power limits of one "
+            "card. Names that would cover others are left out: point at a mark to read it."
+        )
     )
     if len(views) > MOST_VIEWS:
-        note += f" {len(views) - MOST_VIEWS} more combinations of tasks are not drawn."
-    return note + (CUT if any(view.cut for view in views) else "")
+        parts.append(_("{count} more combinations of tasks are not drawn.", count=len(views) - MOST_VIEWS))
+    return joined(*parts, _(CUT) if any(view.cut for view in views) else "")
 
 
 def _joules(entries: Sequence[Entry], mining_tasks: Sequence[str], ai_tasks: Sequence[str]) -> list[View]:
@@ -98,8 +106,8 @@ def _joules(entries: Sequence[Entry], mining_tasks: Sequence[str], ai_tasks: Seq
             for point in pairs(entries, mining_tasks[0], ai, ("work_per_j", "tokens_per_j"))
         ]
         if found:
-            titles = (f"{mining_tasks[0]}: joules per terahash", "Joules per modelled token")
-            views.append(_view(found, "J/TH against J/token (down and left is better)", ai, titles))
+            titles = (_("{task}: joules per terahash", task=mining_tasks[0]), _("Joules per modelled token"))
+            views.append(_view(found, _("J/TH against J/token (down and left is better)"), ai, titles))
     return views
 
 
@@ -118,8 +126,8 @@ def _speed(entries: Sequence[Entry], ai_tasks: Sequence[str]) -> list[View]:
             if entry.task == ai and (x := entry.figure("tokens_per_s")) and (y := entry.figure("tokens_per_j"))
         ]
         if found:
-            titles = ("Modelled tokens per second", "Modelled tokens per joule; × 10⁶ is tokens/s per MW")
-            views.append(_view(found, "Tokens/s against tokens/J", ai, titles))
+            titles = (_("Modelled tokens per second"), _("Modelled tokens per joule; × 10⁶ is tokens/s per MW"))
+            views.append(_view(found, _("Tokens/s against tokens/J"), ai, titles))
     return views
 
 
@@ -180,3 +188,12 @@ def _with_sensor(item: Comparison, entry: Entry) -> tuple[float, float] | None:
     low, high = (item.value if bound is None else bound for bound in (item.low, item.high))
     below, above = ((abs(bound / item.value - 1) ** 2 + own**2) ** 0.5 for bound in (low, high))
     return item.value * (1 - below), item.value * (1 + above)
+
+
+def _build(study: Study) -> Content:
+    chosen = headline(study.entries)
+    drawn = draw(study.entries) or Note(no_pick(chosen))
+    return Content([drawn, Sentences(_("In plain words"), summary(study, chosen))])
+
+
+SECTION = Section("pick", N_("Hashes and tokens"), N_("Hashes and tokens for the same watts"), _build)

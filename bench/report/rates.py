@@ -8,9 +8,23 @@ from typing import Any
 from bench.analysis.metrics import METRICS
 from bench.model import Comparison
 from bench.output.format import scale
-from bench.report.entries import Entry, best, interval_text
-from bench.report.figure import CUT, PUBLISHED, SYMBOLS, Figure, View, axis, error, is_cut, ranged, reach
-from bench.report.pick import tasks
+from bench.report.entries import Entry, best, interval_text, tasks
+from bench.report.figure import (
+    CUT,
+    PUBLISHED,
+    SYMBOLS,
+    WHISKERS,
+    Figure,
+    View,
+    axis,
+    error,
+    is_cut,
+    ranged,
+    reach,
+)
+from bench.report.language import N_, _, joined, sentence
+from bench.report.section import Block, Content, Folded, Note, Section, Study
+from bench.report.tables import means_table, published_table, results_table
 
 _ORDER = ("work_per_j", "tokens_per_j", "rate_per_s", "tokens_per_s", "power_mean_w")
 
@@ -26,19 +40,43 @@ def draw(entries: Sequence[Entry], unit: str, published: Sequence[Comparison] = 
     ]
     if not views:
         return None
-    note = (
-        "Whiskers are 95% intervals from the repeats; a mark without one had a single window. The best card is on top."
-    )
+    note = [_(WHISKERS), _("A mark without one had a single window. The best card is on top.")]
     if any(entry.setting for entry in mine):
-        note += " Small open marks are the same card at its other settings."
+        note.append(_("Small open marks are the same card at its other settings."))
     if any(trace["series"] == PUBLISHED for view in views for trace in view.data):
-        note += (
-            " Grey open marks are figures that others published, with “peak” for a stated peak: they are in no "
-            "statistic of this page."
+        note.append(
+            _(
+                "Grey open marks are figures that others published, with “peak” for a stated peak: they are in no "
+                "statistic of this page."
+            )
         )
-    note += CUT if any(view.cut for view in views) else ""
-    id_, what = {"hash": ("rates-hash", "Mining"), "FLOP": ("rates-flop", "AI")}[unit]
-    return Figure(id_, f"{what}: every card, task by task", note, views)
+    note.append(_(CUT) if any(view.cut for view in views) else "")
+    id_, title = {
+        "hash": ("rates-hash", _("Mining: every card, task by task")),
+        "FLOP": ("rates-flop", _("AI: every card, task by task")),
+    }[unit]
+    return Figure(id_, title, joined(*note), views)
+
+
+def _build(study: Study) -> Content:
+    published = study.result.published
+    figures = [found for unit in ("hash", "FLOP") if (found := draw(study.entries, unit, published)) is not None]
+    blocks: list[Block] = [*figures] or [Note(_("No window is valid, so there is no rate."))]
+    results, means, others = (
+        results_table(study.entries, study.result),
+        means_table(study.result),
+        published_table(study.result),
+    )
+    if results.rows:
+        blocks.append(results)
+    if means is not None:
+        blocks.append(Folded(_("Means over all tasks that every card ran"), means))
+    if others is not None:
+        blocks.append(Folded(_("Published figures for comparison (not measured here, in no statistic)"), others))
+    return Content(blocks)
+
+
+SECTION = Section("rates", N_("Workloads"), N_("Every workload on every card"), _build)
 
 
 def _view(entries: Sequence[Entry], metric: str, published: Sequence[Comparison]) -> View | None:
@@ -56,11 +94,11 @@ def _view(entries: Sequence[Entry], metric: str, published: Sequence[Comparison]
     data += [_grey_trace(name, value / factor, row[name], source) for name, value, source in grey]
     values = [value for trace in data for value in trace["x"]]
     found = [entry.metrics[metric] for entry in held]
-    heading = METRICS[metric].heading[0].upper() + METRICS[metric].heading[1:]
+    heading = sentence(_(METRICS[metric].heading))
     layout = {
         "xaxis": ranged(f"{heading} ({unit})", values, reach(found, factor)),
         "yaxis": axis(
-            "Card",
+            _("Card"),
             rows=True,
             tickvals=list(row.values()),
             ticktext=[
@@ -88,7 +126,7 @@ def _trace(own: Sequence[Entry], lead: Entry, metric: str, row: dict[str, int], 
         },
         "error_x": error(found, factor),
         "hover": [
-            f"{entry.name}\n{entry.task}\n{interval_text(item)}, {item.repeats} windows"
+            f"{entry.name}\n{entry.task}\n{interval_text(item)}, {_('{count} windows', count=item.repeats)}"
             for entry, item in zip(own, found, strict=True)
         ],
     }
@@ -99,7 +137,11 @@ def _published(task: Entry, published: Sequence[Comparison]) -> list[tuple[str, 
     if task.key["phase"] != "gemm" or task.key["product"] is not None:
         return []
     found = [
-        (f"published: {item.key['device_name']}, {item.key['published_kind']}", item.value, item.reason or "")
+        (
+            _("published: {name}", name=f"{item.key['device_name']}, {_(item.key['published_kind'])}"),
+            item.value,
+            item.reason or "",
+        )
         for item in published
         if item.value is not None
         and item.metric == "rate_per_s"

@@ -9,6 +9,8 @@ from bench.model import Comparison
 from bench.output.format import figures, scale
 from bench.report.entries import Entry, interval_text
 from bench.report.figure import CUT, DASHES, PUBLISHED, Figure, View, axis, error, is_cut, log_ticks, marker, reach
+from bench.report.language import N_, _, joined
+from bench.report.section import Content, Section, Study
 
 
 def draw(entries: Sequence[Entry], published: Sequence[Comparison] = ()) -> Figure | None:
@@ -27,19 +29,32 @@ def draw(entries: Sequence[Entry], published: Sequence[Comparison] = ()) -> Figu
         return None
     by_type: dict[str, list[Entry]] = {}
     for entry in held:
-        by_type.setdefault(str(entry.key["dtype"] or "unknown type"), []).append(entry)
+        by_type.setdefault(str(entry.key["dtype"] or _("unknown type")), []).append(entry)
     roofless = sorted({entry.card for entry in held if "peak_per_s" not in entry.means})
-    note = (
-        "A point on its card's roof uses all that the card states: memory bandwidth on the slope, arithmetic on the "
-        "flat. Intensity counts the least bytes that must cross memory."
-    )
+    note = [
+        _(
+            "A point on its card's roof uses all that the card states: memory bandwidth on the slope, arithmetic on "
+            "the flat. Intensity counts the least bytes that must cross memory."
+        )
+    ]
     if roofless:
-        note += f" No peak is known for {', '.join(roofless)}: points without a roof."
+        note.append(_("No peak is known for {cards}: points without a roof.", cards=", ".join(roofless)))
     views = [_roofline_view(dtype, own, _published_roofs(dtype, published)) for dtype, own in by_type.items()]
     if any(trace["series"] == PUBLISHED for view in views for trace in view.data):
-        note += " Grey roofs are peaks that others published."
-    note += CUT if any(view.cut for view in views) else ""
-    return Figure("roofline", "Roofline: how near to the card's own limits", note, views, "Number type")
+        note.append(_("Grey roofs are peaks that others published."))
+    note.append(_(CUT) if any(view.cut for view in views) else "")
+    title = _("Roofline: how near to the card's own limits")
+    return Figure("roofline", title, joined(*note), views, _("Number type"))
+
+
+def _build(study: Study) -> Content | None:
+    drawn = draw(study.entries, study.result.published)
+    return None if drawn is None else Content([drawn])
+
+
+SECTION = Section(
+    "roof", N_("Roofline"), N_("Roofline"), _build, absent=N_("A roofline (no row states an arithmetic intensity).")
+)
 
 
 def _published_roofs(dtype: str, published: Sequence[Comparison]) -> dict[str, tuple[float, float | None]]:
@@ -71,11 +86,11 @@ def _roof(
     if bandwidth:
         points = [(left, left * bandwidth), (peak / bandwidth, peak), (right, peak)]
     said = f"{figures(peak / factor)} {unit}"
-    said += f", {figures(bandwidth / 1e9)} GB/s" if bandwidth else ", bandwidth not known"
+    said += f", {figures(bandwidth / 1e9)} GB/s" if bandwidth else f", {_('bandwidth not known')}"
     return {
         "series": series,
         "mode": "lines",
-        "name": f"{name}: roof, {said}",
+        "name": _("{name}: roof, {figure}", name=name, figure=said),
         "x": [x for x, _ in points],
         "y": [y / factor for _, y in points],
         "line": {"dash": DASHES[series % len(DASHES)] if isinstance(series, int) else "dot", "width": 2},
@@ -103,7 +118,7 @@ def _roofline_view(dtype: str, entries: Sequence[Entry], published: Mapping[str,
         for (series, card), (peak, bandwidth) in roofs.items()
     ]
     data += [
-        _roof(f"published: {card}", PUBLISHED, peak, bandwidth, left, right, factor, unit)
+        _roof(_("published: {name}", name=card), PUBLISHED, peak, bandwidth, left, right, factor, unit)
         for card, (peak, bandwidth) in published.items()
     ]
     for series, card in dict.fromkeys((entry.series, entry.card) for entry in entries):
@@ -120,7 +135,11 @@ def _roofline_view(dtype: str, entries: Sequence[Entry], published: Mapping[str,
                 "error_y": error(found, factor),
                 "hover": [
                     f"{entry.name}\n{entry.task}\n{interval_text(item)}"
-                    + (f"\n{entry.means['mfu']:.0%} of the stated peak" if "mfu" in entry.means else "")
+                    + (
+                        "\n" + _("{share} of the stated peak", share=f"{entry.means['mfu']:.0%}")
+                        if "mfu" in entry.means
+                        else ""
+                    )
                     for entry, item in zip(own, found, strict=True)
                 ],
             }
@@ -128,8 +147,8 @@ def _roofline_view(dtype: str, entries: Sequence[Entry], published: Mapping[str,
     ys = [y for trace in data for y in trace["y"]]
     ys += reach([entry.metrics["rate_per_s"] for entry in entries], factor)
     layout = {
-        "xaxis": axis("Arithmetic intensity (FLOP/byte), log scale", **log_ticks(left, right)),
-        "yaxis": axis(f"Attained rate ({unit}), log scale", **log_ticks(min(ys) / 2, max(ys) * 1.6)),
+        "xaxis": axis(_("Arithmetic intensity (FLOP/byte), log scale"), **log_ticks(left, right)),
+        "yaxis": axis(_("Attained rate ({unit}), log scale", unit=unit), **log_ticks(min(ys) / 2, max(ys) * 1.6)),
         "showlegend": True,
     }
     return View(dtype, data, layout, 480, cut=is_cut([entry.metrics["rate_per_s"] for entry in entries]))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.model import Record
 from bench.output.format import figures
+from bench.report.language import N_, _
+from bench.report.section import Content, Section, Study
 from bench.report.table import Row, Table
 
 if TYPE_CHECKING:
@@ -18,15 +20,15 @@ if TYPE_CHECKING:
 MOST_RUNS = 24
 
 _GROUPS = {
-    "Run": ("run_id", "started_utc", "host", "mode", "harness_version", "commit", "dirty", "method_version"),
-    "Device": (
+    N_("Run"): ("run_id", "started_utc", "host", "mode", "harness_version", "commit", "dirty", "method_version"),
+    N_("Device"): (
         *("device_name", "device_kind", "device_uuid", "device_index", "device_cores", "device_memory_gib"),
         *("device_arch", "device_choice"),
     ),
-    "Software": ("driver", "runtime", "torch", "cupy", "implementation", "precision", "options"),
-    "Card": ("power_limit_w", "default_power_limit_w", "sm_clock_lock_mhz", "mig", "ecc", "co_tenants"),
-    "Meter": ("meter", "meter_id", "energy_method", "energy_scope", "idle_power_w"),
-    "Windows": ("window_s", "repeat", "native", "temperature_max_c", "peak_source"),
+    N_("Software"): ("driver", "runtime", "torch", "cupy", "implementation", "precision", "options"),
+    N_("Card"): ("power_limit_w", "default_power_limit_w", "sm_clock_lock_mhz", "mig", "ecc", "co_tenants"),
+    N_("Meter"): ("meter", "meter_id", "energy_method", "energy_scope", "idle_power_w"),
+    N_("Windows"): ("window_s", "repeat", "native", "temperature_max_c", "peak_source"),
 }
 
 _UNITS = {"_w": "W", "_s": "s", "_gib": "GiB", "_mhz": "MHz", "_c": "°C", "_utc": "UTC"}
@@ -34,6 +36,11 @@ _UNITS = {"_w": "W", "_s": "s", "_gib": "GiB", "_mhz": "MHz", "_c": "°C", "_utc
 
 def column_title(name: str) -> str:
     """A column's name as words with its unit: ``power_limit_w`` → ``power limit (W)``."""
+    return _(plain_title(name))
+
+
+def plain_title(name: str) -> str:
+    """:func:`column_title` in English."""
     for ending, unit in _UNITS.items():
         if name.endswith(ending):
             return f"{name.removesuffix(ending).replace('_', ' ')} ({unit})"
@@ -48,19 +55,28 @@ def settings_table(frame: pd.DataFrame) -> Table:
     shown = list(itertools.islice(groups, MOST_RUNS))
     rows = []
     for title, names in _GROUPS.items():
-        rows.append(Row([title], class_="group"))
+        rows.append(Row([_(title)], class_="group"))
         for name in names:
-            cells = [_distinct(part[name]) for _, part in shown]
+            cells = [_distinct(part[name]) for _key, part in shown]
             if any(cells):
-                rows.append(Row([column_title(name), *(cell or "not known" for cell in cells)], title=docs.get(name)))
+                rows.append(
+                    Row([column_title(name), *(cell or _("not known") for cell in cells)], title=docs.get(name))
+                )
     more = groups.ngroups - len(shown)
     return Table(
-        "The settings of each run",
-        ["Setting", *(Path(str(key[0])).name for key, _ in shown)],
+        _("The settings of each run"),
+        [_("Setting"), *(Path(str(key[0])).name for key, _ in shown)],
         rows,
         class_="settings",
-        more=f"{more} more runs are not shown here." if more else "",
+        more=_("{count} more runs are not shown here.", count=more) if more else "",
     )
+
+
+def _build(study: Study) -> Content:
+    return Content([settings_table(study.frame)])
+
+
+SECTION = Section("settings", N_("Settings"), N_("Settings of each run"), _build)
 
 
 def _distinct(values: Any, most: int = 4) -> str:
@@ -71,14 +87,17 @@ def _distinct(values: Any, most: int = 4) -> str:
         return ""
     if values.name == "started_utc":
         first, last = (str(value)[:19].replace("T", " ") for value in (min(unique), max(unique)))
-        return first if first == last else f"{first} to {last}"
+        return first if first == last else _("{low} to {high}", low=first, high=last)
     if values.name == "commit":
         unique = [str(value)[:12] for value in unique]
     if len(unique) <= most:
         return ", ".join(map(_value, unique))
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in unique):
-        return f"{_value(min(unique))} to {_value(max(unique))} ({len(unique)} values)"
-    return f"{_value(min(unique))} to {_value(max(unique))}" if _is_sorted(unique) else f"{len(unique)} values"
+        low, high = _value(min(unique)), _value(max(unique))
+        return _("{low} to {high} ({count} values)", low=low, high=high, count=len(unique))
+    if _is_sorted(unique):
+        return _("{low} to {high}", low=_value(min(unique)), high=_value(max(unique)))
+    return _("{count} values", count=len(unique))
 
 
 def _is_sorted(values: Sequence[Any]) -> bool:
@@ -87,5 +106,5 @@ def _is_sorted(values: Sequence[Any]) -> bool:
 
 def _value(value: object) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     return figures(value) if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What the page needs to show any two cards side by side, and what a power budget buys: plain data for its script.
+"""What the page needs to show any two cards side by side: plain data for its script.
 
 Ratios and verdicts are :mod:`bench.analysis.compare`'s, one comparison per card as the baseline. Pure.
 """
@@ -12,9 +12,10 @@ from bench.analysis.compare import Result, compare
 from bench.analysis.metrics import METRICS
 from bench.model import Comparison
 from bench.output.format import MISSING, digits, figures
-from bench.report.answers import ai_tasks, leaders
-from bench.report.entries import Entry, interval_text, task_label
-from bench.report.pick import tasks
+from bench.report.answers import ai_tasks
+from bench.report.entries import Entry, interval_text, task_label, tasks
+from bench.report.language import N_, _, phrase
+from bench.report.section import Content, Section, Study
 from bench.report.settings import column_title
 
 if TYPE_CHECKING:
@@ -40,19 +41,19 @@ def side_by_side(frame: pd.DataFrame, result: Result, entries: Sequence[Entry]) 
         for card in cards:
             if card != baseline:
                 pairs[f"{cards.index(baseline)}-{cards.index(card)}"] = {
-                    "settings": _settings(against, card),
-                    "rows": _rows(against, baseline, card, names),
+                    "settings": setting_rows(against, card),
+                    "rows": figure_rows(against, baseline, card, names),
                 }
     return {
         "cards": cards,
         "only": str(result.baseline) if many else "",
         "tasks": names,
-        "headings": {name: metric.heading for name, metric in METRICS.items()},
+        "headings": {name: _(metric.heading) for name, metric in METRICS.items()},
         "pairs": pairs,
     }
 
 
-def _settings(against: Result, card: str) -> list[list[str]]:
+def setting_rows(against: Result, card: str) -> list[list[str]]:
     """Name, the baseline's values and the card's, of each setting that differs or that one side does not know."""
     return [
         [column_title(item.column), *(", ".join(map(_text, values)) for values in (item.baseline, item.here))]
@@ -63,11 +64,11 @@ def _settings(against: Result, card: str) -> list[list[str]]:
 
 def _text(value: object) -> str:
     if value is None:
-        return "unknown"
+        return _("unknown")
     return figures(value) if isinstance(value, float) else str(value)
 
 
-def _rows(against: Result, baseline: str, card: str, names: Sequence[str]) -> list[list[Any]]:
+def figure_rows(against: Result, baseline: str, card: str, names: Sequence[str]) -> list[list[Any]]:
     """Task number, metric, role of the setting, both figures, ratio, its bounds, verdict, reason."""
     base = _by_role(against, baseline, names)
     here = _by_role(against, card, names)
@@ -80,7 +81,7 @@ def _rows(against: Result, baseline: str, card: str, names: Sequence[str]) -> li
         roles = ("stock", "best") if role == "stock" else ("best", "stock")
         other = next((found for name in roles if (found := base.get((task, metric, name)))), None)
         texts = [MISSING if found is None else interval_text(found) for found in (other, item)]
-        rows.append([names.index(task), metric, role, *texts, *_ratio(item)])
+        rows.append([names.index(task), metric, _(role), *texts, *_ratio(item)])
     return rows
 
 
@@ -99,33 +100,27 @@ def _by_role(against: Result, card: str, names: Sequence[str]) -> dict[tuple[str
 def _ratio(item: Comparison | None) -> list[Any]:
     """Ratio and its bounds as text, verdict and reason."""
     if item is None:
-        return ["", "", "no valid figure"]
+        return ["", "", _("no valid figure")]
+    reason = phrase(item.reason or "")
     if item.ratio is None:
-        return ["", item.verdict, item.reason or ""]
+        return ["", _(item.verdict), reason]
     bounds = ""
     if item.ratio_low is not None and item.ratio_high is not None:
         bounds = f" [{digits(item.ratio_low)}, {digits(item.ratio_high)}]"
-    return [f"{digits(item.ratio)}×{bounds}", item.verdict, item.reason or ""]
+    return [f"{digits(item.ratio)}×{bounds}", _(item.verdict), reason]
 
 
-def budget(entries: Sequence[Entry]) -> dict[str, Any] | None:
-    """Goals that a power budget can serve, each with the cards' rate and power at their most efficient setting."""
-    goals = []
-    for unit, per_joule, rate, wanted in (
-        ("hash", "work_per_j", "rate_per_s", tasks(entries, "hash", "work_per_j")[:2]),
-        ("FLOP", "tokens_per_j", "tokens_per_s", ai_tasks(entries)),
-    ):
-        for task in wanted:
-            cards = [
-                {
-                    "name": entry.card,
-                    "setting": entry.setting,
-                    "rate": entry.metrics[rate].value,
-                    "watts": entry.metrics["power_mean_w"].value,
-                }
-                for entry in leaders(entries, task, per_joule)
-                if entry.figure(rate) is not None and entry.figure("power_mean_w") is not None
-            ]
-            if cards:
-                goals.append({"task": task, "unit": "H/s" if unit == "hash" else "tokens/s", "cards": cards})
-    return {"goals": goals} if goals else None
+def _build(study: Study) -> Content | None:
+    found = side_by_side(study.frame, study.result, study.entries)
+    return None if found is None else Content(values=found["only"], data={"compare": found})
+
+
+SECTION = Section(
+    "compare",
+    N_("Side by side"),
+    N_("Two cards side by side"),
+    _build,
+    template="compare.html",
+    script="compare.js",
+    needs_script=True,
+)

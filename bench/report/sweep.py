@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from bench.output.format import figures
 from bench.report.entries import Entry, best, interval_text
-from bench.report.figure import DASHES, SYMBOLS, Figure, View, axis, error
+from bench.report.figure import DASHES, SYMBOLS, WHISKERS, Figure, View, axis, error
+from bench.report.language import N_, _, joined
+from bench.report.section import Content, Section, Study
 
 
 def draw(entries: Sequence[Entry]) -> Figure | None:
@@ -28,17 +30,33 @@ def draw(entries: Sequence[Entry]) -> Figure | None:
             lines[where] = chosen
     if not lines:
         return None
-    note = (
-        "Each point is one power limit. Both panels show shares of the task's own best, because hashes and FLOPs have "
-        "no ratio to one another; the star is the limit with the most work per joule. Whiskers are 95% intervals from "
-        "the repeats."
+    note = joined(
+        _(
+            "Each point is one power limit. Both panels show shares of the task's own best, because hashes and FLOPs "
+            "have no ratio to one another; the star is the limit with the most work per joule."
+        ),
+        _(WHISKERS),
     )
-    cards = dict.fromkeys((series, card) for series, card, _ in lines)
+    cards = dict.fromkeys((series, card) for series, card, _task in lines)
     views = [
-        _frontier_view(card, {task: own for (number, _, task), own in lines.items() if number == series}, series)
+        _frontier_view(card, {task: own for (number, _card, task), own in lines.items() if number == series}, series)
         for series, card in cards
     ]
-    return Figure("frontier", "Power sweep: what the last watts buy", note, views, "Card")
+    return Figure("frontier", _("Power sweep: what the last watts buy"), note, views, _("Card"))
+
+
+def _build(study: Study) -> Content | None:
+    drawn = draw(study.entries)
+    return None if drawn is None else Content([drawn])
+
+
+SECTION = Section(
+    "sweep",
+    N_("Power sweep"),
+    N_("Power sweep"),
+    _build,
+    absent=N_("A power sweep (no card was measured at two power limits or more)."),
+)
 
 
 def _frontier_view(card: str, lines: Mapping[str, Sequence[Entry]], series: int) -> View:
@@ -66,15 +84,15 @@ def _frontier_view(card: str, lines: Mapping[str, Sequence[Entry]], series: int)
                     },
                     "error_y": error(found, top / 100),
                     "hover": [
-                        f"{task}\nlimit {limit} W\n{interval_text(item)}"
+                        f"{task}\n{_('limit {watts} W', watts=limit)}\n{interval_text(item)}"
                         for limit, item in zip(limits, found, strict=True)
                     ],
                 }
             )
     layout = {
-        "xaxis": axis("Power drawn (W)", anchor="y2"),
-        "yaxis": axis("Rate (% of its best)", domain=[0.56, 1]),
-        "yaxis2": axis("Work per joule (% of its best)", domain=[0, 0.46]),
+        "xaxis": axis(_("Power drawn (W)"), anchor="y2"),
+        "yaxis": axis(_("Rate (% of its best)"), domain=[0.56, 1]),
+        "yaxis2": axis(_("Work per joule (% of its best)"), domain=[0, 0.46]),
         "showlegend": True,
     }
     return View(card, data, layout, 620)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.output.format import MISSING
+from bench.report.language import _
 
 MOST_ROWS = 600
 """Rows of a table on the page; a line below says how many more there are."""
@@ -26,6 +28,8 @@ class Cell:
     """Name of the figure that the page's script rewrites here."""
     value: str = ""
     """The exact number behind ``out``."""
+    href: str = ""
+    """Address that the text leads to."""
 
     def __str__(self) -> str:
         return self.text
@@ -45,6 +49,7 @@ class Row:
 class Table:
     """A table in a box that scrolls sideways on its own, so that the page never does."""
 
+    kind: ClassVar[str] = "table"
     caption: str
     header: Sequence[str]
     rows: Sequence[Row]
@@ -71,14 +76,14 @@ def table(
     header: Sequence[str],
     rows: Sequence[Sequence[str | Cell]],
     *,
-    what: str = "rows",
+    more: str = "",
     numeric: Collection[int] = (),
     class_: str | None = None,
     lean: bool = False,
     id: str | None = None,  # noqa: A002 - the attribute's own name
     facet: str = "",
 ) -> Table:
-    """A table of at most :data:`MOST_ROWS` rows; ``what`` names those that are left out.
+    """A table of at most :data:`MOST_ROWS` rows; ``more`` says that ``{count}`` more are left out.
 
     ``lean`` leaves out columns from the third on in which no row has anything.
     """
@@ -96,10 +101,12 @@ def table(
         class_=class_,
         id=id,
         facet=facet,
-        more=not_shown(len(rows), what),
+        more=not_shown(len(rows), more),
     )
 
 
-def not_shown(count: int, what: str) -> str:
+def not_shown(count: int, text: str = "") -> str:
     """How many of ``count`` rows a table leaves out, as a sentence."""
-    return f"{count - MOST_ROWS:,} more {what} are not shown here." if count > MOST_ROWS else ""
+    if count <= MOST_ROWS:
+        return ""
+    return (text or _("{count} more rows are not shown here.")).format(count=f"{count - MOST_ROWS:,}")

@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.analysis.compare import Result
+from bench.analysis.metrics import METRICS
 from bench.model import Comparison
+from bench.model.throttle import meaning
 from bench.output.format import MISSING, figures, quantity
 from bench.report.entries import Entry, best, interval_text
 from bench.report.figure import GLYPHS
+from bench.report.language import N_, _, phrase
 from bench.report.runs import Run, medians
 from bench.report.table import MOST_ROWS, Cell, Table, table
 
 _RESULTS_HEADER = (
-    "Card",
-    "Workload",
-    "Setting",
-    "Implementation",
-    "Windows",
-    "Rate",
-    "Power",
-    "Work per joule",
-    "Modelled tokens per second",
-    "Modelled tokens per joule",
-    "Share of stated peak",
-    "Rate against baseline",
-    "Work per joule against baseline",
+    N_("Card"),
+    N_("Workload"),
+    N_("Setting"),
+    N_("Implementation"),
+    N_("Windows"),
+    N_("Rate"),
+    N_("Power"),
+    N_("Work per joule"),
+    N_("Modelled tokens per second"),
+    N_("Modelled tokens per joule"),
+    N_("Share of stated peak"),
+    N_("Rate against baseline"),
+    N_("Work per joule against baseline"),
 )
 
 
@@ -42,7 +45,7 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
                 Cell(f"{GLYPHS[entry.series % len(GLYPHS)]} {entry.card}", sort=entry.card),
                 entry.task,
                 entry.setting,
-                str(entry.key["implementation"]) + ("" if entry.key["native"] else " (emulated)"),
+                f"{entry.key['implementation']}{'' if entry.key['native'] else ' (' + _('emulated') + ')'}",
                 str(rate.repeats if rate else 0),
                 *(
                     figure_cell(found) if (found := entry.figure(metric)) else MISSING
@@ -52,17 +55,16 @@ def results_table(entries: Sequence[Entry], result: Result) -> Table:
                 *(_verdict(entry, metric, result) for metric in ("rate_per_s", "work_per_j")),
             ]
         )
-    caption = "Every result: a card, a task and a setting, with 95% intervals from the repeats"
     return table(
-        caption,
-        _RESULTS_HEADER,
+        _("Every result: a card, a task and a setting, with 95% intervals from the repeats within a run"),
+        [_(name) for name in _RESULTS_HEADER],
         rows,
-        what="results",
+        more=_("{count} more results are not shown here."),
         numeric={4},
         class_="results",
         lean=True,
         id="results-board",
-        facet="Workload",
+        facet=_("Workload"),
     )
 
 
@@ -83,14 +85,13 @@ def _verdict(entry: Entry, metric: str, result: Result) -> str | Cell:
     if found is None:
         return MISSING
     if found.verdict == "baseline":
-        return "baseline" if result.baseline is not None else MISSING
-    said = found.verdict if found.ratio is None else f"{figures(found.ratio, 4)}× {found.verdict}"
+        return _("baseline") if result.baseline is not None else MISSING
+    said = _(found.verdict) if found.ratio is None else f"{figures(found.ratio, 4)}× {_(found.verdict)}"
     interval = ""
     if found.ratio_low is not None and found.ratio_high is not None:
-        interval = f"({figures(found.ratio_low, 4)} to {figures(found.ratio_high, 4)})"
-    return Cell(
-        said, interval, sort=found.ratio, note=found.reason or "" if found.verdict in ("cannot tell", "invalid") else ""
-    )
+        interval = "(" + _("{low} to {high}", low=figures(found.ratio_low, 4), high=figures(found.ratio_high, 4)) + ")"
+    note = phrase(found.reason or "") if found.verdict in ("cannot tell", "invalid") else ""
+    return Cell(said, interval, sort=found.ratio, note=note)
 
 
 def means_table(result: Result) -> Table | None:
@@ -99,18 +100,23 @@ def means_table(result: Result) -> Table | None:
         [
             str(item.key[result.subject]),
             str(item.key["workload"]),
-            item.metric.replace("_", " "),
+            _(METRICS[item.metric].heading),
             MISSING
             if item.ratio is None
-            else f"{figures(item.ratio)}× ({figures(item.ratio_low or 0)} to {figures(item.ratio_high or 0)})",
-            item.verdict,
+            else f"{figures(item.ratio)}× ("
+            + _("{low} to {high}", low=figures(item.ratio_low or 0), high=figures(item.ratio_high or 0))
+            + ")",
+            _(item.verdict),
             str(item.repeats),
         ]
         for item in result.means
     ]
-    header = ("Against the baseline", "Workload", "Figure", "Geometric mean of ratios", "Verdict", "Tasks")
-    caption = f"Geometric means of ratios against {result.baseline}"
-    return table(caption, header, rows, what="means", numeric={5}) if rows else None
+    header = (
+        *(_("Against the baseline"), _("Workload"), _("Figure"), _("Geometric mean of ratios")),
+        *(_("Verdict"), _("Tasks")),
+    )
+    caption = _("Geometric means of ratios against {baseline}", baseline=result.baseline)
+    return table(caption, header, rows, numeric={5}) if rows else None
 
 
 def published_table(result: Result) -> Table | None:
@@ -119,15 +125,15 @@ def published_table(result: Result) -> Table | None:
         [
             str(item.key["device_name"]),
             str(item.key["published_metric"]),
-            str(item.key["published_kind"]),
+            _(str(item.key["published_kind"])),
             quantity(item.value, item.unit),
             item.reason or "",
         ]
         for item in result.published
     ]
-    header = ("Card", "What", "Kind", "Figure", "Source")
-    caption = "Published by others; power figures are board limits, not readings"
-    return table(caption, header, rows, what="published figures") if rows else None
+    header = (_("Card"), _("What"), _("Kind"), _("Figure"), _("Source"))
+    caption = _("Published by others; power figures are board limits, not readings")
+    return table(caption, header, rows) if rows else None
 
 
 def windows_table(runs: Sequence[Run]) -> Table:
@@ -143,10 +149,14 @@ def windows_table(runs: Sequence[Run]) -> Table:
                 f"{item.start_s:.1f}",
                 f"{item.end_s - item.start_s:.1f}",
                 f"{100 * item.rate_per_s / middle[(item.card, item.task)]:.2f}",
-                ", ".join(item.throttle) or "none",
-                "valid" if item.valid else "invalid",
+                ", ".join(_(meaning(why)) for why in item.throttle) or _("none"),
+                _("valid") if item.valid else _("invalid"),
             ]
             for item in run.stretches
         ]
-    header = ("Run", "Row", "Workload", "Start (s)", "Length (s)", "Rate (% of median)", "Throttled by", "Window")
-    return table("Measured windows in their order", header, rows, what="windows", numeric={1, 3, 4, 5})
+    header = (
+        *(_("Run"), _("Row"), _("Workload"), _("Start (s)"), _("Length (s)"), _("Rate (% of median)")),
+        *(_("Throttled by"), _("Window")),
+    )
+    more = _("{count} more windows are not shown here.")
+    return table(_("Measured windows in their order"), header, rows, more=more, numeric={1, 3, 4, 5})

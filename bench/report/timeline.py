@@ -7,7 +7,10 @@ from typing import Any
 
 from bench.model.throttle import INVALIDATING, meaning
 from bench.report.figure import Figure, View, axis
+from bench.report.language import N_, _, joined
 from bench.report.runs import IDLE, Run, medians
+from bench.report.section import Content, Folded, Section, Study
+from bench.report.tables import windows_table
 
 MOST_POINTS = 2400
 """Points per curve; above, each stretch keeps its lowest and highest sample."""
@@ -20,24 +23,45 @@ def draw(found: Sequence[Run]) -> Figure | None:
     views = [_view(run) for run in found[:MOST_RUNS] if run.stretches]
     if not views:
         return None
-    note = (
-        "Shaded stretches are the measured windows, numbered by their row; grey ones, marked idle, the baseline. "
-        "The rate is each window's mean, as a share of its task's median in this run, so that drift shows. "
-        "Curves break where no sample was taken or a read failed."
-    )
+    note = [
+        _(
+            "Shaded stretches are the measured windows, numbered by their row; grey ones, marked idle, the baseline. "
+            "The rate is each window's mean, as a share of its task's median in this run, so that drift shows. "
+            "Curves break where no sample was taken or a read failed."
+        )
+    ]
     if any("throttle" in view.layout for view in views):
-        note += (
-            " The lowest panel marks the samples in which the driver named a reason for holding the clocks back: a "
-            "power cap is normal at the limit; thermal slowdowns and the power brake (crosses) make a window invalid."
+        note.append(
+            _(
+                "The lowest panel marks the samples in which the driver named a reason for holding the clocks back: a "
+                "power cap is normal at the limit; thermal slowdowns and the power brake (crosses) make a window "
+                "invalid."
+            )
         )
     if len(found) > MOST_RUNS:
-        note += f" {len(found) - MOST_RUNS} more runs have samples and are not drawn."
-    return Figure("over-time", "Rate, watts and clocks over time", note, views, "Run")
+        note.append(_("{count} more runs have samples and are not drawn.", count=len(found) - MOST_RUNS))
+    return Figure("over-time", _("Rate, watts and clocks over time"), joined(*note), views, _("Run"))
+
+
+def _build(study: Study) -> Content | None:
+    drawn = draw(study.runs)
+    return None if drawn is None else Content([drawn, Folded(_("The windows as a table"), windows_table(study.runs))])
+
+
+SECTION = Section(
+    "time",
+    N_("Over time"),
+    N_("Over time"),
+    _build,
+    absent=N_(
+        "Rate and power over time (no sidecar, .samples.jsonl, is next to these CSVs; a run writes it with the CSV)."
+    ),
+)
 
 
 def _view(run: Run) -> View:
     panels = _panels(run)
-    reasons = list(dict.fromkeys(why for _, sample in run.samples for why in sample.throttle if why != IDLE))
+    reasons = list(dict.fromkeys(why for _t, sample in run.samples for why in sample.throttle if why != IDLE))
     weights = [0.7] + [1.0] * len(panels) + ([0.14 + 0.16 * len(reasons)] if reasons else [])
     gap = 0.045
     unit = (1 - gap * (len(weights) - 1)) / sum(weights)
@@ -49,43 +73,43 @@ def _view(run: Run) -> View:
     shares = [value for value in data[0]["y"] if value is not None]
     margin = max(0.05, (max(shares) - min(shares)) * 0.2)
     layout: dict[str, Any] = {
-        "yaxis": axis("Rate (% of median)", domain=domains[0], range=[min(shares) - margin, max(shares) + margin]),
+        "yaxis": axis(_("Rate (% of median)"), domain=domains[0], range=[min(shares) - margin, max(shares) + margin]),
         "showlegend": False,
         "shapes": _shades(run),
         "annotations": _numbers(run),
     }
-    for number, (title, points) in enumerate(panels, 2):
+    for number, (title, points, is_power) in enumerate(panels, 2):
         layout[f"yaxis{number}"] = axis(title, domain=domains[number - 1])
         data.append(
             {
                 "series": "line",
                 "mode": "lines",
                 "name": title,
-                "x": [round(t, 3) for t, _ in points],
-                "y": [None if value is None else round(value, 2) for _, value in points],
+                "x": [round(t, 3) for t, _value in points],
+                "y": [None if value is None else round(value, 2) for _t, value in points],
                 "yaxis": f"y{number}",
                 "line": {"width": 1.5},
             }
         )
-        if title.startswith("Power"):
+        if is_power:
             limits = _limits(run, f"y{number}")
             layout["shapes"] += limits
-            highest = max([line["y1"] for line in limits] + [value for _, value in points if value is not None])
+            highest = max([line["y1"] for line in limits] + [value for _t, value in points if value is not None])
             # from zero, with room for the limit's own label
             layout[f"yaxis{number}"]["range"] = [0, highest * 1.22]
     if reasons:
         number = len(weights)
         layout["throttle"] = True
         layout[f"yaxis{number}"] = axis(
-            "Throttled",
+            _("Throttled"),
             domain=domains[-1],
             tickvals=list(range(len(reasons))),
-            ticktext=[meaning(why) for why in reasons],
+            ticktext=[_(meaning(why)) for why in reasons],
             range=[-0.6, len(reasons) - 0.4],
         )
         data += [_reason_trace(run, why, place, f"y{number}") for place, why in enumerate(reasons)]
     last = f"y{len(weights)}" if len(weights) > 1 else "y"
-    layout["xaxis"] = axis("Time since start (s)", anchor=last, range=[0, _end(run)])
+    layout["xaxis"] = axis(_("Time since start (s)"), anchor=last, range=[0, _end(run)])
     return View(run.name, data, layout, int(120 + 130 * sum(weights)))
 
 
@@ -94,20 +118,22 @@ def _end(run: Run) -> float:
     return max([item.end_s for item in run.stretches] + [end for _, end in run.idles]) * 1.01
 
 
-def _panels(run: Run) -> list[tuple[str, list[tuple[float, float | None]]]]:
+def _panels(run: Run) -> list[tuple[str, list[tuple[float, float | None]], bool]]:
+    """Title and points of each panel that has any value, and whether it shows power."""
     ends = [(start, end) for start, end in run.idles] + [(item.start_s, item.end_s) for item in run.stretches]
-    columns: list[tuple[str, list[tuple[float, float | None]]]] = []
     watts = [(t, sample.power_w) for t, sample in run.samples]
-    if any(value is not None for _, value in watts):
-        columns.append(("Power (W)", watts))
-    else:
-        columns.append(("Power, from the counter (W)", _counter_watts(run)))
-    columns.append(("SM clock (MHz)", [(t, sample.sm_clock_mhz) for t, sample in run.samples]))
-    columns.append(("Temperature (°C)", [(t, sample.temperature_c) for t, sample in run.samples]))
+    power = (_("Power (W)"), watts, True)
+    if not any(value is not None for _t, value in watts):
+        power = (_("Power, from the counter (W)"), _counter_watts(run), True)
+    columns = [
+        power,
+        (_("SM clock (MHz)"), [(t, sample.sm_clock_mhz) for t, sample in run.samples], False),
+        (_("Temperature (°C)"), [(t, sample.temperature_c) for t, sample in run.samples], False),
+    ]
     return [
-        (title, _thinned(_broken(points, ends)))
-        for title, points in columns
-        if any(value is not None for _, value in points)
+        (title, _thinned(_broken(points, ends)), is_power)
+        for title, points, is_power in columns
+        if any(value is not None for _t, value in points)
     ]
 
 
@@ -147,8 +173,8 @@ def _thinned(points: list[tuple[float, float | None]]) -> list[tuple[float, floa
     found = []
     for begin in range(0, len(points), stride):
         part = points[begin : begin + stride]
-        known = [(value, place) for place, (_, value) in enumerate(part) if value is not None]
-        kept = {place for place, (_, value) in enumerate(part) if value is None}
+        known = [(value, place) for place, (_t, value) in enumerate(part) if value is not None]
+        kept = {place for place, (_t, value) in enumerate(part) if value is None}
         # a stretch of failed reads needs one gap only
         kept = {min(kept)} if kept else set()
         kept |= {min(known)[1], max(known)[1]} if known else set()
@@ -170,7 +196,7 @@ def _rate_trace(run: Run) -> dict[str, Any]:
     return {
         "series": "line",
         "mode": "lines",
-        "name": "Rate",
+        "name": _("Rate"),
         "x": xs,
         "y": ys,
         "line": {"width": 4},
@@ -214,7 +240,7 @@ def _shades(run: Run) -> list[dict[str, Any]]:
 def _numbers(run: Run) -> list[dict[str, Any]]:
     """Row numbers above the windows that are wide enough for one, and the word for an idle baseline."""
     whole = max((item.end_s for item in run.stretches), default=0.0) or 1.0
-    marks = [((a + b) / 2, b - a, "idle") for a, b in run.idles]
+    marks = [((a + b) / 2, b - a, _("idle")) for a, b in run.idles]
     marks += [
         ((item.start_s + item.end_s) / 2, item.end_s - item.start_s, f"{item.row}{'' if item.valid else ' ✖'}")
         for item in run.stretches
@@ -245,7 +271,7 @@ def _limits(run: Run, panel: str) -> list[dict[str, Any]]:
             "y1": limit,
             "line": {"width": 1, "dash": "dash"},
             "label": {
-                "text": f"limit {limit:g} W",
+                "text": _("limit {watts} W", watts=f"{limit:g}"),
                 "textposition": "start",
             },
         }

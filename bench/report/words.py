@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from bench.analysis.compare import Result
 from bench.model import Comparison
 from bench.output.format import figures
-from bench.report.entries import Entry, best, interval_text
-from bench.report.pick import tasks
+from bench.report.entries import Entry, best, interval_text, swept, tasks
+from bench.report.language import N_, _, phrase, plural
+from bench.report.section import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,48 +49,55 @@ def lead(entries: Sequence[Entry], card: str, task: str | None, metric: str) -> 
 
 def no_pick(chosen: Headline) -> str:
     """Why hashes cannot be compared with tokens."""
-    missing = [name for name, task in (("mining", chosen.mining), ("AI", chosen.ai)) if task is None]
-    if missing:
-        return f"No valid {' and no '.join(missing)} row is here, so hashes cannot be compared with tokens."
-    return "No card ran both mining and AI at one setting, so hashes cannot be compared with tokens."
+    if chosen.mining is None and chosen.ai is None:
+        return _("No valid mining and no valid AI row is here, so hashes cannot be compared with tokens.")
+    if chosen.mining is None:
+        return _("No valid mining row is here, so hashes cannot be compared with tokens.")
+    if chosen.ai is None:
+        return _("No valid AI row is here, so hashes cannot be compared with tokens.")
+    return _("No card ran both mining and AI at one setting, so hashes cannot be compared with tokens.")
 
 
 def _scope(entry: Entry) -> str:
-    return str(entry.key["energy_scope"] or "unknown")
+    return str(entry.key["energy_scope"] or _("unknown"))
 
 
-def summary(entries: Sequence[Entry], result: Result, frame: pd.DataFrame, chosen: Headline) -> list[str]:
+def summary(study: Study, chosen: Headline) -> list[str]:
     """Sentences: what is here, what was read, who leads and by how much, and what to be careful of."""
     return [
-        _coverage(entries, frame),
-        *_meters(entries),
-        *_leads(entries, result, chosen),
-        *_cautions(entries, frame),
+        _coverage(study.entries, study.frame),
+        *_meters(study.entries),
+        *_leads(study.entries, study.result, chosen),
+        *_cautions(study.entries, study.frame),
     ]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
     """``A, B and C``; beyond ``most`` names, how many more there are."""
     shown = list(names)[:most]
     more = len(names) - len(shown)
+    comma = _(", ")
     if more:
-        return f"{', '.join(shown)} and {more} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+        return _("{names} and {count} more", names=comma.join(shown), count=more)
+    return _(" and ").join([comma.join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 def _coverage(entries: Sequence[Entry], frame: pd.DataFrame) -> str:
-    cards = len({entry.card for entry in entries})
-    good = int((frame["valid"] & frame["verified"]).sum())
-    bad = len(frame) - good
-    text = f"{_count(cards, 'card')}, {_count(frame['run_id'].nunique(), 'run')}, {_count(len(frame), 'window')}"
+    bad = len(frame) - int((frame["valid"] & frame["verified"]).sum())
+    counts = (
+        plural("{count} card", "{count} cards", len({entry.card for entry in entries})),
+        plural("{count} run", "{count} runs", frame["run_id"].nunique()),
+        plural("{count} window", "{count} windows", len(frame)),
+    )
+    text = _(", ").join(counts)
     if not bad:
-        return f"{text}; every window is verified and valid."
-    are = "is" if bad == 1 else "are"
-    return f"{text}; {bad:,} of them {are} not valid or not verified, {are} listed below and in no figure."
+        return _("{counts}; every window is verified and valid.", counts=text)
+    lost = plural(
+        "{count} of them is not valid or not verified, is listed below and in no figure.",
+        "{count} of them are not valid or not verified, are listed below and in no figure.",
+        bad,
+    )
+    return _("{counts}; {lost}", counts=text, lost=lost)
 
 
 def _meters(entries: Sequence[Entry]) -> list[str]:
@@ -104,24 +112,30 @@ def _meters(entries: Sequence[Entry]) -> list[str]:
     found = []
     if read:
         parts = [
-            ("assumed, not measured," if source == "assumed" else f"measured at the scope “{scope}”")
-            + f" for {listed(list(cards))}"
+            _("assumed, not measured, for {cards}", cards=listed(list(cards)))
+            if source == "assumed"
+            else _("measured at the scope “{scope}” for {cards}", scope=scope, cards=listed(list(cards)))
             for (source, scope), cards in read.items()
         ]
-        found.append(f"Power is {'; '.join(parts)}.")
+        found.append(_("Power is {parts}.", parts="; ".join(parts)))
     if without:
-        some = "some workloads of " if any(card in held for held in read.values() for card in without) else ""
-        found.append(f"No power was read for {some}{listed(list(without))}: there are rates, and no joules.")
-    if len({scope for _, scope in read}) > 1:
-        found.append("Different scopes cover different parts of a machine, so their joules cannot be compared.")
+        some = any(card in held for held in read.values() for card in without)
+        text = (
+            _("No power was read for some workloads of {cards}: there are rates, and no joules.")
+            if some
+            else _("No power was read for {cards}: there are rates, and no joules.")
+        )
+        found.append(text.format(cards=listed(list(without))))
+    if len({scope for _source, scope in read}) > 1:
+        found.append(_("Different scopes cover different parts of a machine, so their joules cannot be compared."))
     return found
 
 
 _WORDS = {
-    "work_per_j": ("hashes per joule", "mining"),
-    "rate_per_s": ("hashes per second", "mining"),
-    "tokens_per_j": ("modelled tokens per joule", "AI"),
-    "tokens_per_s": ("modelled tokens per second", "AI"),
+    "work_per_j": N_("hashes per joule"),
+    "rate_per_s": N_("hashes per second"),
+    "tokens_per_j": N_("modelled tokens per joule"),
+    "tokens_per_s": N_("modelled tokens per second"),
 }
 
 
@@ -142,25 +156,22 @@ def _leads(entries: Sequence[Entry], result: Result, chosen: Headline) -> list[s
             if item.ratio is None:
                 refused.setdefault(item.reason or item.verdict, {})[card] = None
             else:
-                found.append(_against(card, result.baseline, item, _WORDS[metric][0], entry.task))
+                found.append(_against(card, result.baseline, item, metric, entry.task))
             verdicts.append(item.verdict)
-            found += _best_setting(entries, entry, metric, result.baseline)
+            tuned = swept(entries, entry, metric)
+            if tuned is not None and tuned.metrics[metric].ratio is not None:
+                name = _("{card} at its best setting ({setting})", card=card, setting=tuned.setting)
+                found.append(_against(name, result.baseline, tuned.metrics[metric], metric, entry.task))
         found += _both(card, result.baseline, verdicts)
     for reason, names in refused.items():
-        found.append(f"{listed(list(names))} cannot be compared with {result.baseline}: {reason}.")
-    return found
-
-
-def _best_setting(entries: Sequence[Entry], stock: Entry, metric: str, baseline: str) -> list[str]:
-    """The best setting of a card's power sweep, as a second figure."""
-    found = []
-    for entry in entries:
-        item = entry.figure(metric)
-        if entry.card == stock.card and entry.task == stock.task and item is not None and item.role == "best":
-            if item is stock.metrics[metric] or item.ratio is None:
-                continue
-            setting = f"{entry.card} at its best setting ({entry.setting})"
-            found.append(_against(setting, baseline, item, _WORDS[metric][0], entry.task))
+        found.append(
+            _(
+                "{cards} cannot be compared with {baseline}: {reason}.",
+                cards=listed(list(names)),
+                baseline=result.baseline,
+                reason=phrase(reason),
+            )
+        )
     return found
 
 
@@ -174,28 +185,35 @@ def _alone(entries: Sequence[Entry], card: str, chosen: Headline) -> str | None:
             continue
         value = entry.metrics[metric].value or 0
         if metric == "work_per_j":
-            said.append(f"a terahash costs {figures(1e12 / value)} J")
+            said.append(_("a terahash costs {joules} J", joules=figures(1e12 / value)))
         elif metric == "tokens_per_j":
-            said.append(f"a modelled token costs {figures(1 / value)} J ({entry.task})")
+            said.append(_("a modelled token costs {joules} J ({task})", joules=figures(1 / value), task=entry.task))
         else:
-            said.append(f"{interval_text(entry.metrics[metric])} of {entry.task}")
-    return f"On {card}, {listed(said)}." if said else None
+            said.append(_("{figure} of {task}", figure=interval_text(entry.metrics[metric]), task=entry.task))
+    return _("On {card}, {costs}.", card=card, costs=listed(said)) if said else None
 
 
-def _against(card: str, baseline: str, item: Comparison, what: str, task: str) -> str:
-    where = f"In {what} ({task}), "
-    times = f"{card} does {_times(item.ratio or 0)} times what {baseline} does"
+def _against(card: str, baseline: str, item: Comparison, metric: str, task: str) -> str:
+    bounds = ""
     if item.ratio_low is not None and item.ratio_high is not None:
-        times += f" ({_times(item.ratio_low)} to {_times(item.ratio_high)})"
-    match item.verdict:
-        case "faster" | "better":
-            return f"{where}{times}: {item.verdict}."
-        case "slower" | "worse":
-            return f"{where}{times}: {item.verdict}."
-        case "same":
-            return f"{where}{times}: the same within 1%."
-        case _:
-            return f"{where}{times}; the difference is not resolved: {item.reason}."
+        between = _("{low} to {high}", low=_times(item.ratio_low), high=_times(item.ratio_high))
+        bounds = f" ({between})"
+    if item.verdict in ("faster", "better", "slower", "worse"):
+        verdict = _(item.verdict)
+    elif item.verdict == "same":
+        verdict = _("the same within 1%")
+    else:
+        verdict = _("the difference is not resolved: {reason}", reason=phrase(item.reason or ""))
+    return _(
+        "In {figure} ({task}), {card} does {ratio} times what {baseline} does{bounds}: {verdict}.",
+        figure=_(_WORDS[metric]),
+        task=task,
+        card=card,
+        ratio=_times(item.ratio or 0),
+        baseline=baseline,
+        bounds=bounds,
+        verdict=verdict,
+    )
 
 
 def _times(ratio: float) -> str:
@@ -208,31 +226,45 @@ def _both(card: str, baseline: str, verdicts: Sequence[str]) -> list[str]:
     if len(verdicts) != 2 or not all(verdict in up | down for verdict in verdicts):
         return []
     mining, ai = verdicts
-    if mining in up and ai in up:
-        return [f"So {card} does more of both."]
-    if mining in down and ai in down:
-        return [f"So {baseline} does more of both."]
+    if (mining in up) == (ai in up):
+        return [_("So {card} does more of both.", card=card if mining in up else baseline)]
     miner, ai_card = (card, baseline) if mining in up else (baseline, card)
-    return [f"So {miner} is the better miner of the two and {ai_card} the better at AI."]
+    return [_("So {miner} is the better miner of the two and {ai} the better at AI.", miner=miner, ai=ai_card)]
 
 
 def _cautions(entries: Sequence[Entry], frame: pd.DataFrame) -> list[str]:
     found = []
-    short = [mode for mode in ("quick", "smoke") if (frame["mode"] == mode).any()]
+    short = [_(mode) for mode in (N_("quick"), N_("smoke")) if (frame["mode"] == mode).any()]
     if short:
-        found.append(f"Some windows were measured in {listed(short)} mode, which is too short for a verdict.")
+        text = _("Some windows were measured in {modes} mode, which is too short for a verdict.", modes=listed(short))
+        found.append(text)
     unsteady = int((frame["steady"] == False).fillna(False).sum())  # noqa: E712 - missing is not unsteady
     if unsteady:
-        found.append(f"{_count(unsteady, 'window')} began before rate, power and temperature were steady.")
+        found.append(
+            plural(
+                "{count} window began before rate, power and temperature were steady.",
+                "{count} windows began before rate, power and temperature were steady.",
+                unsteady,
+            )
+        )
     dirty = int((frame["dirty"] == True).fillna(False).sum())  # noqa: E712
     if dirty:
-        found.append(f"{_count(dirty, 'window')} came from code with uncommitted changes.")
-    emulated = dict.fromkeys(f"{entry.key['dtype']} on {entry.card}" for entry in entries if not entry.key["native"])
+        found.append(
+            plural(
+                "{count} window came from code with uncommitted changes.",
+                "{count} windows came from code with uncommitted changes.",
+                dirty,
+            )
+        )
+    emulated = dict.fromkeys(
+        _("{type} on {card}", type=entry.key["dtype"], card=entry.card) for entry in entries if not entry.key["native"]
+    )
     if emulated:
-        found.append(f"Emulated by the device, not native: {listed(list(emulated))}.")
+        found.append(_("Emulated by the device, not native: {cases}.", cases=listed(list(emulated))))
     portable = dict.fromkeys(
         entry.card for entry in entries if entry.key["implementation_class"] == "torch-portable" and entry.metrics
     )
     if portable:
-        found.append(f"{listed(list(portable))} mined with the portable loop, which is not the device's best.")
+        text = _("{cards} mined with the portable loop, which is not the device's best.", cards=listed(list(portable)))
+        found.append(text)
     return found

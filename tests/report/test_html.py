@@ -65,7 +65,14 @@ def test_script_texts_cannot_end_their_element():
 
 
 def test_a_lean_table_keeps_its_numeric_columns_and_says_what_it_leaves_out():
-    found = table("x", ("a", "b", "c", "d"), [["1", "2", "–", "4"]] * 700, numeric={1, 2, 3}, what="things", lean=True)
+    found = table(
+        "x",
+        ("a", "b", "c", "d"),
+        [["1", "2", "–", "4"]] * 700,
+        numeric={1, 2, 3},
+        more="{count} more things.",
+        lean=True,
+    )
     assert found.header == ["a", "b", "d"]
     assert found.numeric == {1, 2}
-    assert found.more == "100 more things are not shown here."
+    assert found.more == "100 more things."

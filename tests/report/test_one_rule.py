@@ -10,7 +10,10 @@ import pytest
 from bench import output, storage
 from bench.analysis import compare, economics
 from bench.model import Record
-from bench.report.entries import collect
+from bench.report.answers import answers
+from bench.report.entries import collect, interval_text
+from bench.report.leaderboard import leaderboard
+from bench.report.section import Study
 from bench.report.words import headline, lead, summary
 from tests.support import factory
 
@@ -61,7 +64,7 @@ def test_every_output_gives_the_same_ratio_for_the_same_pair(rows: list[Record])
 
     entries = collect(frame, result)
     chosen_tasks = headline(entries)
-    sentences = [text for text in summary(entries, result, frame, chosen_tasks) if "hashes per joule" in text]
+    sentences = [text for text in summary(Study(frame, result, entries), chosen_tasks) if "hashes per joule" in text]
     assert any(f"{A.name} does {stock.ratio:.2f} times" in text for text in sentences)
     assert any(f"{A.name} at its best setting (350 W limit) does {best.ratio:.2f} times" in text for text in sentences)
     shown = {card: lead(entries, card, chosen_tasks.mining, "work_per_j") for card in (A.name, B.name)}
@@ -70,5 +73,17 @@ def test_every_output_gives_the_same_ratio_for_the_same_pair(rows: list[Record])
 
     cards = {card.name: card for card in economics.cards(frame)}
     costs = [cards[name].j_per_th for name in (B.name, A.name)]
+    first_screen = answers(frame, entries, None)[0]
+    assert (first_screen.answer, first_screen.figure) == (B.name, interval_text(shown[B.name].metrics["work_per_j"]))
+    assert first_screen.notes[-1] == (
+        f"With each card at its best setting, {A.name} leads (350 W limit): {interval_text(best)}."
+    )
+    board = leaderboard(Study(frame, result, entries))
+    assert board is not None
+    assert board.header[1:3] == ["sha256d: hashes per joule", "sha256d: hashes per joule, best setting of a sweep"]
+    (row,) = [row.cells for row in board.rows if row.cells[0].sort == A.name]  # type: ignore[union-attr]
+    assert [cell.sort for cell in row[1:3]] == [stock.value, best.value]  # type: ignore[union-attr]
+    assert row[2].note == "350 W limit"  # type: ignore[union-attr]
+
     assert costs[0] / costs[1] == pytest.approx(stock.ratio, rel=2e-3)  # type: ignore[operator]
     assert any("best setting, 350 W limit" in reason for reason in cards[A.name].reasons)

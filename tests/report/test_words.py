@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench import report
 from bench.model import Comparison
 from bench.report import words
 from bench.report.entries import collect, interval_text, task_label
+from bench.report.section import Study
 from tests.support.factory import CARD_A, CARD_B, run
 from tests.support.page import Page, frame_of
 
@@ -15,7 +18,7 @@ from tests.support.page import Page, frame_of
 def test_the_summary_gives_compares_verdict_and_its_interval(tmp_path):
     frame, result = frame_of(tmp_path, [*run(CARD_A), *run(CARD_B, seed=2)])
     entries = collect(frame, result)
-    said = words.summary(entries, result, frame, words.headline(entries))
+    said = words.summary(Study(frame, result, entries), words.headline(entries))
     item = next(
         item
         for item in result.comparisons
@@ -32,7 +35,7 @@ def test_equal_cards_are_not_called_better(tmp_path):
     twin = CARD_A.__class__(**{**CARD_A.__dict__, "name": "Example GPU T", "uuid": "GPU-t"})
     frame, result = frame_of(tmp_path, [*run(CARD_A), *run(twin, seed=2)])
     entries = collect(frame, result)
-    said = " ".join(words.summary(entries, result, frame, words.headline(entries)))
+    said = " ".join(words.summary(Study(frame, result, entries), words.headline(entries)))
     assert ": better" not in said
     assert "So Example" not in said
 
@@ -65,6 +68,8 @@ def test_cautions_stand_in_the_summary_only_when_they_hold(tmp_path, change, sen
 def test_figures_are_written_with_prefix_and_interval():
     item = Comparison({}, "work_per_j", "hash/J", 5, 12.5e6, 12.4e6, 12.6e6)
     assert interval_text(item) == "12.50 MH/J [12.40, 12.60]"
+    assert interval_text(replace(item, covers="within this run")) == "12.50 MH/J [12.40, 12.60]"
+    assert interval_text(replace(item, covers="between runs")) == "12.50 MH/J [12.40, 12.60] between runs"
     assert (
         interval_text(Comparison({}, "power_mean_w", "W", 1, 1234.0, None, None)) == "1234 W (one window, no interval)"
     )

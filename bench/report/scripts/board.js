@@ -34,7 +34,7 @@
         row.hidden = !fits;
         shown += fits;
       });
-      said.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} rows`;
+      said.textContent = shown === rows.length ? "" : _("{shown} of {all} rows", { shown, all: rows.length });
     }
     function columns() {
       for (const row of table.rows) [...row.cells].forEach((cell, n) => { cell.hidden = hidden.has(names[n]); });
@@ -103,7 +103,7 @@
           area.remove();
           press.focus();
         }
-        said.textContent = "Copied.";
+        said.textContent = _("Copied.");
       });
     }
     const sorted = state.get(key("sort"));
@@ -113,3 +113,23 @@
   }
   for (const controls of document.querySelectorAll("[data-board]")) board(controls);
 
+  // -- tables that other parts fill ------------------------------------------------------------------------------------------
+
+  const make = (name, text, attributes = {}) => {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  };
+  function rowOf(cells, head = "td") {
+    const row = make("tr");
+    cells.forEach((text, n) => row.append(n === 0 ? make("th", text, { scope: "row" }) : make(head, text)));
+    return row;
+  }
+  function fill(id, header, rows) {
+    const table = by(id);
+    table.tHead.replaceChildren(make("tr"));
+    for (const text of header) table.tHead.rows[0].append(make("th", text, { scope: "col" }));
+    table.tBodies[0].replaceChildren(...rows.map((cells) => rowOf(cells)));
+    table.closest(".scroll").hidden = !rows.length;
+  }

@@ -1,6 +1,8 @@
   const page = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   const by = (id) => document.getElementById(id);
+  // a text in the page's language, with {name} replaced
+  const _ = (text, values = {}) => (page.words[text] ?? text).replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
   // page.html#only=pick shows one plot alone; &height=640 is what a picture of it has, of which a window may show less
   const [, only, pictureHeight] = location.hash.match(/^#only=([a-z-]+)(?:&height=(\d+))?$/) || [];
   root.dataset.scripted = "true";
@@ -31,8 +33,12 @@
 
   function showTheme() {
     root.dataset.theme = asked === "automatic" ? (darkSystem.matches ? "dark" : "light") : asked;
-    button.textContent = `◐ ${asked === "automatic" ? "auto" : asked}`;
-    button.setAttribute("aria-label", `Theme: ${asked}. Change it.`);
+    const [short, label] = {
+      automatic: [_("auto"), _("Theme: automatic. Change it.")], light: [_("light"), _("Theme: light. Change it.")],
+      dark: [_("dark"), _("Theme: dark. Change it.")],
+    }[asked];
+    button.textContent = `◐ ${short}`;
+    button.setAttribute("aria-label", label);
   }
   button.addEventListener("click", () => {
     asked = THEMES[(THEMES.indexOf(asked) + 1) % THEMES.length];

@@ -80,14 +80,14 @@
       for (const [key, value] of Object.entries(values)) tell(`${use}.${key}`, value, money.decimals[key]);
     }
     for (const name of Object.keys(breakEvens)) tell(`break_even.${name}`, breakEven(name, scenario), money.decimals[name]);
-    const gap = formula.advantage(scenario), gain = formula.idleGain(scenario), unit = `${money.currency}/h`;
-    const [winner, loser] = gap > 0 ? ["Renting out for AI", "mining"] : ["Mining", "renting out for AI"];
-    document.getElementById("money-verdict").textContent = gap === 0
-      ? "At these prices both uses earn the same."
-      : `${winner} nets ${written(Math.abs(gap), 4)} ${unit} more than ${loser}.`;
+    const gap = formula.advantage(scenario), gain = formula.idleGain(scenario);
+    const hourly = (value) => ({ amount: `${written(Math.abs(value), 4)} ${money.currency}/h` });
+    document.getElementById("money-verdict").textContent = gap === 0 ? _("At these prices both uses earn the same.")
+      : gap > 0 ? _("Renting out for AI nets {amount} more than mining.", hourly(gap))
+        : _("Mining nets {amount} more than renting out for AI.", hourly(gap));
     document.getElementById("money-idle").textContent = gain > 0
-      ? `Mining in the hours that are not rented adds ${written(gain, 4)} ${unit}.`
-      : `Mining in the hours that are not rented loses ${written(Math.abs(gain), 4)} ${unit}: leave the card idle.`;
+      ? _("Mining in the hours that are not rented adds {amount}.", hourly(gain))
+      : _("Mining in the hours that are not rented loses {amount}: leave the card idle.", hourly(gain));
   }
 
   // -- money: the chart ----------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@
     const height = Number(area.dataset.height), left = 70;
     const [slider] = sliders(field), low = Number(slider.min), high = Number(slider.max);
     const xs = Array.from({ length: 61 }, (_, step) => low + (high - low) * step / 60);
-    const lines = [["mining", formula.miningNet, ""], ["AI, rented out", formula.aiNet, "7 4"]].map(
+    const lines = [[_("mining"), formula.miningNet, ""], [_("AI, rented out"), formula.aiNet, "7 4"]].map(
       ([name, net, dash]) => ({ name, dash, ys: xs.map((x) => net({ ...scenario, [field]: x })) }));
     const all = lines.flatMap((line) => line.ys), margin = (Math.max(...all) - Math.min(...all) || 1) * 0.08;
     const bottom = Math.min(...all) - margin, top = Math.max(...all) + margin;
@@ -136,7 +136,7 @@
       part(area, "text", { class: n % 2 ? "xtick minor" : "xtick", x: across(x), y: height + 17, "text-anchor": x > low + 0.96 * (high - low) ? "end" : "middle" }, String(x).replace("-", "−"));
     });
     part(area, "line", { class: "frame", x1: 0, x2: "100%", y1: height, y2: height });
-    part(area, "text", { class: "ytitle", x: 0, dx: 6 - left, y: -11 }, `Net (${money.currency}/h)`);
+    part(area, "text", { class: "ytitle", x: 0, dx: 6 - left, y: -11 }, _("Net ({currency}/h)", { currency: money.currency }));
     part(area, "text", { class: "xtitle", x: "50%", y: height + 38 }, money.over.find((item) => item.field === field).title);
     const plot = part(area, "svg", { width: "100%", height, viewBox: `0 0 1000 ${height}`, preserveAspectRatio: "none" });
     const series = `s${moneyCard().series % 8}`;
@@ -151,12 +151,12 @@
     }
     const now = across(scenario[field]);
     part(area, "line", { class: "limit rule", x1: now, x2: now, y1: 0, y2: height });
-    part(area, "text", { class: "small", x: now, dx: 4, y: height - 6 }, "now");
+    part(area, "text", { class: "small", x: now, dx: 4, y: height - 6 }, _("now"));
     const even = breakEven(field, scenario);
     if (even !== null && even >= low && even <= high) {
       const y = formula.miningNet({ ...scenario, [field]: even });
       const mark = part(area, "use", { class: `mark ${series}`, href: "#diamond", x: across(even), y: down(y) });
-      mark.dataset.tip = `break-even at ${written(even, money.decimals[field])}`;
+      mark.dataset.tip = _("break-even at {value}", { value: written(even, money.decimals[field]) });
       part(area, "text", { class: "name", x: across(even), dx: 10, y: down(y) + 18 }, mark.dataset.tip);
     }
     box.dataset.lines = JSON.stringify(lines.map((line) => line.ys));
@@ -166,8 +166,8 @@
     const value = Number(input.value), low = Number(input.min), high = Number(input.max);
     const hint = document.getElementById(`money-${input.dataset.slider}-hint`);
     let text = "";
-    if (input.value === "" || !Number.isFinite(value)) text = "Enter a number.";
-    else if (value < low || value > high) text = `Enter a value from ${low} to ${high}.`;
+    if (input.value === "" || !Number.isFinite(value)) text = _("Enter a number.");
+    else if (value < low || value > high) text = _("Enter a value from {low} to {high}.", { low, high });
     hint.textContent = text;
     hint.hidden = !text;
     input.toggleAttribute("aria-invalid", Boolean(text));

@@ -1,0 +1,33 @@
+"""The page's sections, in order. A new one is a file of this package with a ``SECTION``, and its line here."""
+
+from __future__ import annotations
+
+from bench.report import (
+    answers,
+    budget,
+    checks,
+    leaderboard,
+    money_tables,
+    pick,
+    rates,
+    roofline,
+    settings,
+    side_by_side,
+    sweep,
+    timeline,
+)
+
+SECTIONS = (
+    answers.SECTION,
+    leaderboard.SECTION,
+    pick.SECTION,
+    budget.SECTION,
+    side_by_side.SECTION,
+    rates.SECTION,
+    timeline.SECTION,
+    roofline.SECTION,
+    sweep.SECTION,
+    money_tables.SECTION,
+    checks.SECTION,
+    settings.SECTION,
+)
