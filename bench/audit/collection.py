@@ -16,8 +16,8 @@ from pathlib import Path
 from bench import storage
 from bench.analysis import compare, published
 from bench.model import EXIT_INVALID, BenchError, Record
-from bench.output.comparison import single_grid
-from bench.output.document import grid_markdown
+from bench.output.comparison import figures_grid
+from bench.output.formats.markdown import grid_markdown
 from bench.output.run import row_notes
 
 CARDS = "cards"
@@ -143,7 +143,7 @@ def table(folder: Path) -> str:
     paths = sorted((folder / CARDS).glob("*.csv"))
     if paths:
         result = compare.compare(storage.read(paths, compare.COLUMNS))
-        body = grid_markdown(single_grid(result))
+        body = grid_markdown(figures_grid(result))
         body += "\nIntervals (±) are 95%, from the repeats alone; the sensor's own error is not included.\n"
         if result.invalid:
             body += f"\n{len(result.invalid)} invalid rows are in the files but in none of the figures.\n"

@@ -27,6 +27,7 @@ def compare(
     published: Published = None,
     fail_if: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
     allow_missing: bool = False,
+    all: bool = False,  # noqa: A002 - the flag's name
     format: FormatOption = "table",  # noqa: A002 - the flag's name
 ) -> int:
     """Compare cards or runs: rates, watts, work per joule, with 95% intervals and verdicts.
@@ -47,6 +48,8 @@ def compare(
         Exit with code 1 if this is so, beyond noise: 'sha256d.slower' or 'sha256d.work_per_j<0.95'. May be repeated.
     allow_missing
         Let --fail-if pass where a task of the baseline is missing, refused or invalid on the other side.
+    all
+        Show every card in the table, not only the best of each task where there are many.
     format
         Format of the comparison on stdout.
     """
@@ -59,7 +62,7 @@ def compare(
     result = comparing.compare(frame, baseline=baseline, by=by, metrics=metric or None)
     judgements = [gate.judge(result, condition, allow_missing=allow_missing) for condition in conditions]
     result = with_published(result, published)
-    streams.show(output.comparison(result), format)
+    streams.show(output.comparison(result, every=all, frame=frame), format)
     for judgement in judgements:
         for item in judgement.failed:
             who = f"{item.key[result.subject]}, {item.task.label}, {item.metric}"

@@ -10,7 +10,8 @@ from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from bench.measure.plan import RunPlan
 from bench.model import BenchError
-from bench.model.options import Format, flag
+from bench.model.options import flag
+from bench.output.formats import Format
 
 Plan = Annotated[RunPlan, Parameter(name="*")]
 OUTPUT = Group("Output", sort_key=6)

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from bench.cli import options, streams
 from bench.measure.plan import RunPlan
 from bench.model import EXIT_INVALID, EXIT_OK, EXIT_USAGE, BenchError, Record
-from bench.model.options import Format
+from bench.output.formats import Format
 
 _FILE = Parameter(group=Group("Plan", sort_key=0))
 

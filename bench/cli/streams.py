@@ -16,10 +16,6 @@ from bench.model.text import clean
 if TYPE_CHECKING:
     from bench.output import Document, Format
 
-PIPE_WIDTH = 240
-"""Columns of a table on its way into a file: a pipe has no width, and 80 would fold it."""
-
-
 lost: set[str] = set()
 """Which of ``stdout`` and ``stderr`` cannot be written."""
 
@@ -63,7 +59,9 @@ def prepare() -> None:
 
 def err() -> Console:
     """The console for progress, warnings and notes."""
-    return Console(file=cast(TextIO, _Talk()), highlight=False, soft_wrap=True)
+    talk = cast(TextIO, _Talk())
+    # On a terminal Rich breaks between words; in a log a sentence is one line.
+    return Console(file=talk, highlight=False, soft_wrap=not talk.isatty())
 
 
 def say(message: str, style: str = "") -> None:
@@ -77,15 +75,14 @@ def warn(message: str) -> None:
 
 
 def put(*results: Any) -> None:
-    """Results on stdout: text as it is, anything else drawn by Rich.
+    """Results on stdout: text as it is, a ``rich.text.Text`` with its styles. Lines are never folded here.
 
     Raises:
         BenchError: stdout cannot be written.
     """
     if "stdout" in lost:
         raise BenchError("stdout is closed", "send the output elsewhere", exit_code=EXIT_IO)
-    terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, soft_wrap=not terminal, width=None if terminal else PIPE_WIDTH)
+    console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
     try:
         for result in results:
             if isinstance(result, str):
@@ -107,13 +104,26 @@ def put(*results: Any) -> None:
 def show(document: Document, format: Format = "table") -> None:  # noqa: A002 - as --format
     """A result on stdout in one format. A table's notes go to stderr, unless they are results themselves."""
     from bench import output
+    from bench.output.formats import table
 
-    put(*output.render(document, format))
-    for note in document.notes if format == "table" else ():
+    width = width_of(sys.stdout)
+    put(*output.render(document, format, width))
+    if format != "table":
+        return
+    for note in document.notes:
         if document.notes_are_results:
-            put(note)
+            put("\n".join(table.wrap(clean(note), width)))
         else:
             say(note)
+    if document.conclusion:
+        put("\n".join(table.wrap(clean(document.conclusion), width)))
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of a terminal, or of a table on its way into a pipe."""
+    from bench.output import PIPE_WIDTH
+
+    return Console(file=stream).width if stream.isatty() else PIPE_WIDTH
 
 
 def finish() -> None:

@@ -6,7 +6,7 @@ A flag is its field's name without the unit: ``window_s`` is ``--window``. See :
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 from cyclopts import Group, Parameter, Token, convert
 
@@ -17,9 +17,6 @@ def _split(hint: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
     parts = [token.evolve(value=part.strip()) for token in tokens for part in token.value.split(",") if part.strip()]
     return tuple(convert(item, [part]) for part in parts)
 
-
-Format = Literal["table", "json", "csv", "markdown"]
-"""How a result is written to stdout."""
 
 Names = Annotated[tuple[str, ...], Parameter(converter=_split, n_tokens=1)]
 Numbers = Annotated[tuple[int, ...], Parameter(converter=_split, n_tokens=1)]

@@ -3,18 +3,30 @@
     from bench import output
 
     document = output.comparison(result)                 # or devices, run, sweep, economics
-    for part in output.render(document, "markdown"):     # table, json, csv or markdown
+    for part in output.render(document, "markdown"):     # or another of output.Format
         print(part)
 
-Progress is in :mod:`bench.output.progress`, the writing of figures in :mod:`bench.output.format`.
+Formats are in :mod:`bench.output.formats`, one file each; progress is in :mod:`bench.output.progress`, the writing of
+figures in :mod:`bench.output.format`.
 """
 
-from bench.model.options import Format
 from bench.output.comparison import comparison
 from bench.output.devices import devices
-from bench.output.document import Document, Grid, render
+from bench.output.document import Document, Grid
 from bench.output.economics import economics
+from bench.output.formats import PIPE_WIDTH, Format, render
 from bench.output.run import run
 from bench.output.sweep import sweep
 
-__all__ = ["Document", "Format", "Grid", "comparison", "devices", "economics", "render", "run", "sweep"]
+__all__ = [
+    "PIPE_WIDTH",
+    "Document",
+    "Format",
+    "Grid",
+    "comparison",
+    "devices",
+    "economics",
+    "render",
+    "run",
+    "sweep",
+]

@@ -1,6 +1,6 @@
 """How figures are written: SI prefixes, significant digits, intervals, missing values. Pure; used by every output.
 
-The formats of a whole result (table, JSON, CSV, Markdown) are in :mod:`bench.output.document`.
+The formats of a whole result (table, JSON, CSV, Markdown) are in :mod:`bench.output.formats`.
 """
 
 from __future__ import annotations

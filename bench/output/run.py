@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from bench.model import Record, TaskKey
-from bench.output.comparison import single_grid
+from bench.output.comparison import figures_grid
 from bench.output.document import Document, Grid
 from bench.output.format import quantity
 
 
 def run(records: Sequence[Record]) -> Document:
     """A run's windows: one row per device × task × setting in tables, one per window in CSV and JSON."""
+    rows = [asdict(record) for record in records]
     return Document(
         grids=(_grid(records),) if records else (),
-        rows=[asdict(record) for record in records],
+        rows=rows,
+        windows=lambda: rows,
         notes=(*peak_notes(records), *lock_notes(records), *row_notes(records)),
     )
 
@@ -26,7 +28,7 @@ def _grid(records: Sequence[Record]) -> Grid:
     from bench.analysis import compare
 
     by = "device" if _several_of_a_name(records) else "card"
-    return single_grid(compare.compare(storage.to_frame(records), by=by))
+    return figures_grid(compare.compare(storage.to_frame(records), by=by))
 
 
 def _several_of_a_name(records: Sequence[Record]) -> bool:

@@ -84,41 +84,40 @@ def test_nothing_is_eaten_by_markup_or_ends_a_cell() -> None:
     records = [replace(record, device_name=odd) for record in factory.run(A)]
     result = result_of(records, factory.run(B))
     assert odd in shown(*output.render(output.comparison(result)))
-    assert f"relative to {odd}" in shown(*output.render(output.comparison(result)))
+    assert f"ratios to {odd}" in shown(*output.render(output.comparison(result)))
     markdown = text_of(output.comparison(result), "markdown")
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
-    differences, figures = output.comparison(result).grids
+    (grid,) = output.comparison(result).grids
     widths = [line.replace("\\|", "").count("|") for line in rows]
-    expected = [len(differences.header) + 1] * (len(differences.rows) + 2)
-    assert widths == expected + [len(figures.header) + 1] * (len(figures.rows) + 2)
+    assert widths == [len(grid.header) + 1] * (len(grid.rows) + len(grid.sections) + 2)
     assert "<b>" not in markdown.replace("\\<b>", "")
 
 
-def test_cards_stand_under_one_another() -> None:
+def test_cards_stand_under_one_another_in_a_section_per_task() -> None:
     grid = comparison_grid(result_of(factory.run(A), factory.run(B)))
-    assert grid.header == ("workload", "metric", "card", "n", "figure", "ratio [95%]", "verdict")
-    assert [(cells[1], cells[2]) for cells in grid.rows[:4]] == [
-        ("rate", A.name),
-        ("rate", B.name),
-        ("power", A.name),
-        ("power", B.name),
-    ]
-    # modelled tokens of one shape repeat the FLOPs' ratio and are left to CSV and JSON
-    assert not [cells for cells in grid.rows if "tokens" in cells[1]]
+    assert [cells[0] for cells in grid.rows] == [A.name, B.name] * 2
+    assert grid.sections == {0: "sha256d scan, cuda-v2", 2: "transformer gemm llama3-8b bf16 b1 s8192, torch-2.13.0"}
+    assert grid.rows[0][grid.header.index("rate ratio")] == "baseline"
+    assert re.fullmatch(r"slower 0\.58\d ±\d\.\d%", grid.rows[1][grid.header.index("rate ratio")])
+    assert "tokens/J (modelled)" in grid.header
+    # modelled tokens of one shape repeat the FLOPs' ratio, which is left to CSV and JSON
+    assert "tokens/J ratio" not in grid.header
 
 
 def test_one_run_is_one_line_per_task_with_every_metric() -> None:
     grid = run_grid(factory.run(A))
     assert len(grid.rows) == 2
-    assert grid.header[:4] == ("card", "workload", "implementation", "n")
+    assert grid.header[0] == "task"
     assert "tokens/J (modelled)" in grid.header
-    assert grid.rows[0][3] == "5"
-    assert "±" in grid.rows[0][4]
+    assert grid.rows[0][grid.header.index("n")] == "5"
+    assert "±" in grid.rows[0][1]
+    for shared in (A.name, "cuda-v2 (sha256d)", "torch-2.13.0 (transformer)", "power limit (W) 700"):
+        assert shared in (grid.title or ""), "what all rows share is in the heading"
 
 
 def test_without_watts_there_is_no_column_of_dashes() -> None:
     grid = run_grid(factory.run(A, metered=False))
-    assert grid.header[-2:] == ("rate", "tokens/s (modelled)")
+    assert grid.header == ("task", "rate", "tokens/s (modelled)", "n")
 
 
 def test_two_cards_of_one_name_are_kept_apart() -> None:
@@ -132,7 +131,7 @@ def test_invalid_lines_are_marked() -> None:
     assert grid.header[-1] == "note"
     assert [cells[-1] for cells in grid.rows] == ["", "invalid"]
     beside = comparison_grid(result_of(factory.run(B), lost))
-    assert [cells[-1] for cells in beside.rows if cells[2] == A.name] == ["invalid"] * 6
+    assert [cells[-1] for cells in beside.rows if cells[0] == A.name] == ["invalid"] * 2
 
 
 def test_notes_of_a_run() -> None:
@@ -180,7 +179,7 @@ def test_notes_of_a_comparison_say_why_and_where() -> None:
     assert "refused: implementation_class torch-portable against native" in notes
     assert "this run, line 22" in notes
     assert "published, not measured here: L4 sha256 single hashcat m1400, measured 5.400 GH/s — tnAnGel" in notes
-    assert f"{B.name}: implementation_class torch-portable, power_limit_w 300" in notes
+    assert f"implementation class torch-portable: {B.name}" in notes
 
 
 def test_csv_and_json_hold_the_same_rows() -> None:
@@ -247,15 +246,26 @@ def test_a_sweep_has_every_format() -> None:
     assert text_of(document, "csv").count("\n") == 4
 
 
-def test_what_differs_is_said_before_who_won() -> None:
+def test_the_verdict_comes_first_and_what_differs_with_it() -> None:
     here = [replace(record, driver="1000.1", ecc=None) for record in factory.run(B)]
-    differences, figures = output.comparison(result_of(factory.run(A), here)).grids
-    assert differences.title == f"settings that differ from {A.name}, or are unknown on one side"
-    assert (B.name, "driver", "1000.1", "999.99") in differences.rows
-    assert differences.rows[-1] == (B.name, "ECC", "unknown", "on"), "the unknown ones come last"
-    assert figures.header[-1] == "verdict"
+    document = output.comparison(result_of(factory.run(A), here))
+    verdict, differs, unknown = document.lead
+    assert re.match(rf"{B.name} against {A.name}: per joule better at sha256d \(1\.[34]\d×\), worse at gemm", verdict)
+    assert "rate slower at sha256d (0.58" in verdict
+    assert (
+        differs
+        == f"{B.name} has other settings than {A.name}: power limit (W) 300, not 700; driver 1000.1, not 999.99."
+    )
+    assert unknown == f"Not known on both sides for {B.name}: ECC."
+    assert shown(*output.render(document)).startswith(verdict[:40])
     same = [replace(record, run_id="r2") for record in factory.run(A, seed=2)]
-    assert len(output.comparison(result_of(factory.run(A), same, by="run")).grids) == 1
+    assert len(output.comparison(result_of(factory.run(A), same, by="run")).lead) == 1
+
+
+def test_a_verdict_that_cannot_be_given_says_why() -> None:
+    other = [replace(record, energy_scope="package") for record in factory.run(B)]
+    (verdict, *_) = output.comparison(result_of(factory.run(A), other)).lead
+    assert "cannot tell at sha256d and gemm (refused: energy_scope package against gpu)" in verdict
 
 
 def test_the_best_setting_of_a_sweep_is_named_and_outliers_are_listed() -> None:
@@ -267,7 +277,7 @@ def test_the_best_setting_of_a_sweep_is_named_and_outliers_are_listed() -> None:
     document = output.comparison(
         result_of(factory.run(B), factory.run(A, workloads=[factory.sha256d]), sweep, baseline=B.name)
     )
-    assert f"{A.name}, best setting" in {cells[2] for cells in document.grids[-1].rows}
+    assert (A.name, "350 (best)") in {cells[:2] for cells in document.grids[-1].rows}
     notes = "\n".join(document.notes)
     assert "windows far from the others" in notes
     assert "line 20 (sha256d scan: 25% of the median)" in notes
