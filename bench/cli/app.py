@@ -17,6 +17,7 @@ from bench.cli import compare as comparing
 from bench.cli import devices, doctor, economics, options, report, results, streams, verify
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
+from bench.cli import worker as working
 from bench.model import EXIT_IO, EXIT_OK, EXIT_USAGE, BenchError
 
 EXIT_INTERRUPTED = 130
@@ -42,6 +43,7 @@ for command, name in (
     (sweeping.sweep, "sweep"),
     (devices.devices, "devices"),
     (doctor.doctor, "doctor"),
+    (working.worker, "worker"),
     (verify.verify, "verify"),
     (verify.recompute, "recompute"),
 ):
