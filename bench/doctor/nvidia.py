@@ -22,12 +22,12 @@ def checks() -> Iterator[Result]:
 
 
 def _driver() -> str:
-    from bench.power import nvml
+    from bench.power import nvml, wsl
 
     try:
         nvml.initialise()
     except BenchError as error:
-        if not (DRIVER_FILE.exists() or DEVICE_FILE.exists()):
+        if not (DRIVER_FILE.exists() or DEVICE_FILE.exists() or wsl.has_gpu()):
             raise Skip("there is no NVIDIA driver on this machine", "") from error
         raise
     import pynvml

@@ -70,24 +70,27 @@ def run(plan: RunPlan, observer: Observer | None = None) -> RunResult:
     wrong = False
     errors: list[BenchError] = []
     for device in choice.devices:
+        finished: list[Record] = []
         try:
-            result = drain(run_device(plan, device, observer, device_choice=choice.how))
+            result = drain(run_device(plan, device, observer, device_choice=choice.how), finished)
         except BenchError as error:
             if len(choice.devices) == 1:
                 raise
             observer.note(f"{device.label}: {error}")
             errors.append(error)
+            records += finished
         else:
             records += result.records
             wrong = wrong or result.wrong
     return RunResult(tuple(records), wrong, tuple(errors))
 
 
-def drain(running: Generator[Record, None, RunResult]) -> RunResult:
-    """Run a device to its end and return its settled rows."""
+def drain(running: Generator[Record, None, RunResult], finished: list[Record] | None = None) -> RunResult:
+    """Run a device to its end and return its settled rows; ``finished`` also gets each row as it is on disk."""
+    rows = [] if finished is None else finished
     while True:
         try:
-            next(running)
+            rows.append(next(running))
         except StopIteration as end:
             result: RunResult = end.value
             return result

@@ -69,6 +69,10 @@ def open_meter(spec: str, device: Device, *, poll_s: float = POLL_S, calibration
 
 
 def _automatic(device: Device) -> Source:
+    if device.maker:
+        raise BenchError(
+            f"no power source is known for {device.maker}'s cards", "run its own tool with --meter 'command:<program>'"
+        )
     for entry in SOURCES.values():
         if entry.device_kind == device.kind:
             return entry

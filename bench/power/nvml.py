@@ -15,7 +15,7 @@ import pynvml
 from bench.data import cards
 from bench.model import DEVICE_LOST, BenchError, CardState, Sample, Sensor
 from bench.model.throttle import reason_names
-from bench.power import nvml_fields, probe
+from bench.power import nvml_fields, probe, wsl
 from bench.power.nvml_fields import NOT_AVAILABLE_MJ, NOT_AVAILABLE_MW, available, number_of
 from bench.power.probe import period_s, watch
 
@@ -96,7 +96,7 @@ def initialise() -> None:
     except pynvml.NVMLError as error:
         raise BenchError(
             f"NVML does not start ({error})",
-            "install or load the NVIDIA driver (nvidia-smi must work), or run with --meter none",
+            wsl.no_driver(),
         ) from None
 
 
@@ -183,7 +183,7 @@ class NvmlReader:
         if self._power is None and not self._counter:
             raise BenchError(
                 f"NVML reports neither power nor energy for {self._name} ({'; '.join(self._problems)})",
-                "run as a user who may read the card's sensors, use another --meter, or run with --meter none",
+                wsl.no_power(),
             )
         self._together = self._find_together()
         self._reason_fields: tuple[tuple[int, str], ...]
