@@ -23,7 +23,7 @@ DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --que
 DEVICE ?= $(if $(DRIVER),cuda,auto)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format microbench sass results wheel clean setup setup-dev
+.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format fuzz mutate microbench sass results wheel clean setup setup-dev
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -41,6 +41,12 @@ test: setup-dev ## test everything that takes under ten seconds (no GPU needed)
 
 test-all: setup-dev ## test everything, as CI does
 	$(PYTEST) $(ARGS)
+
+fuzz: setup-dev ## fuzz each reader of files for ten minutes, guided by coverage (or SECONDS=60)
+	$(BIN)/python -m tests.fuzz $(or $(SECONDS),600) $(READERS)
+
+mutate: setup-dev ## mutation testing of a random sample: which changes of the code no test notices (or MUTANTS=40)
+	$(BIN)/python -m tests.support.mutation $(or $(MUTANTS),150) $(PACKAGES)
 
 lint: ruff clang-format mypy ## ruff, clang-format and mypy: the checks of .pre-commit-config.yaml
 
@@ -73,7 +79,7 @@ wheel: setup-dev ## build the wheel in dist/
 	$(BIN)/python -m build --wheel
 
 clean: ## remove everything built, never a result
-	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .fuzz mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime

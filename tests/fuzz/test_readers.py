@@ -1,4 +1,4 @@
-"""Readers of strangers' files accept a file or refuse it in a sentence; here by chance, in ``make fuzz`` by coverage."""
+"""Readers of strangers' files accept a file or refuse it in a sentence, whatever words in it are replaced."""
 
 from __future__ import annotations
 
