@@ -22,7 +22,7 @@ from bench.audit import recompute, verify
 from bench.data import DATA
 from bench.measure import plan
 from bench.model import BenchError
-from bench.output.document import Format
+from bench.output.formats import Format, render
 from bench.power.calibration import calibrated
 from bench.power.replay import read_recording, without_gaps
 from bench.workloads.transformer import shapes
@@ -65,7 +65,7 @@ class Target:
 def _compare(path: Path) -> None:
     result = compare.compare(storage.read([path], compare.COLUMNS, note=str))
     for to in get_args(Format):
-        output.render(output.comparison(result), to)
+        render(output.comparison(result), to)
 
 
 def _audit(path: Path) -> None:
