@@ -196,7 +196,8 @@ class NvmlReader:
         self._temperature = _answering(
             ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"), handle, pynvml.NVML_TEMPERATURE_GPU
         )
-        self._limit = _answering(("nvmlDeviceGetPowerManagementLimit", "nvmlDeviceGetEnforcedPowerLimit"), handle)
+        # Not the enforced limit, which a laptop's Dynamic Boost moves all the time without anybody setting it.
+        self._limit = _answering(("nvmlDeviceGetPowerManagementLimit",), handle)
         self.sensor = self._probe()
         self._conditions: Conditions = (None, None, None, (), (), None)
         self._conditions_due_ns = 0

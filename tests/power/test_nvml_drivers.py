@@ -159,6 +159,13 @@ def test_each_driver_branch(driver: str, opened: Opener) -> None:
     assert state.power_limit_w == 700
 
 
+def test_a_laptops_moving_limit_is_not_taken_for_one_that_somebody_set(opened: Opener) -> None:
+    """Laptops let nobody set a limit; Dynamic Boost moves the enforced one by what the CPU leaves."""
+    reader = opened({"nvmlDeviceGetPowerManagementLimit"}, {"name": "NVIDIA GeForce RTX 4090 Laptop GPU"})
+    assert reader.read().power_limit_w is None
+    assert reader.card_state().power_limit_w == 700
+
+
 def test_fields_are_told_apart_where_drivers_number_them_differently(opened: Opener) -> None:
     """Field 251 is power smoothing, and in nvml.h of CUDA 12.9 and 13.0 the nanoseconds of thermal slowdown."""
     throttled = (("throttle", (0.0, 1e9, 0x40)),)
