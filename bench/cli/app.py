@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from bench import __version__
 from bench.cli import compare as comparing
 from bench.cli import devices, doctor, economics, options, report, results, streams, verify
+from bench.cli import merge as merging
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
 from bench.cli import worker as working
@@ -44,6 +45,7 @@ for command, name in (
     (devices.devices, "devices"),
     (doctor.doctor, "doctor"),
     (working.worker, "worker"),
+    (merging.merge, "merge"),
     (verify.verify, "verify"),
     (verify.recompute, "recompute"),
 ):

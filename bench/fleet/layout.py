@@ -28,6 +28,8 @@ from bench.model import BenchError
 
 FLEET, PLAN, NODES, NODE, STATUS = "fleet.json", "plan.toml", "nodes.txt", "node.json", "status.json"
 
+SILENT = "the node never reported"
+
 T = TypeVar("T")
 
 
@@ -187,10 +189,17 @@ def statuses(folder: Path) -> Iterator[tuple[Path, Status]]:
             yield path.parent, status
 
 
-def missing(folder: Path) -> list[Missing]:
-    """What is still to be measured: cards that are not done, and nodes that never reported. Also the resume list."""
+def missing(folder: Path, begun: Iterable[Status] | None = None) -> list[Missing]:
+    """What is still to be measured: cards that are not done, and nodes that never reported. Also the resume list.
+
+    Args:
+        folder: the fleet's folder.
+        begun: the status of each card, where it has been read already.
+    """
     known = nodes(folder)
-    states = {(status.node, status.card): status for _, status in statuses(folder)}
+    if begun is None:
+        begun = (status for _, status in statuses(folder))
+    states = {(status.node, status.card): status for status in begun}
     found = []
     for node in known:
         for card in node.cards:
@@ -203,7 +212,7 @@ def missing(folder: Path) -> list[Missing]:
                 found.append(Missing(node.node, card.card, status.error or "failed"))
     names = [node.node for node in known]
     silent = [name for name in expected(folder) if name not in names]
-    found += [Missing(name, "", "the node never reported") for name in silent]
+    found += [Missing(name, "", SILENT) for name in silent]
     fleet = read(folder / FLEET, Fleet)
     unknown = 0 if fleet is None or fleet.nodes is None else fleet.nodes - len(known) - len(silent)
     found += [Missing("", "", "a node that was asked for never reported")] * max(0, unknown)
