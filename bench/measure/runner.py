@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from bench.measure import device_errors, interference, steadiness, stopping
+from bench.measure import device_errors, interference, interruptions, steadiness, stopping
 from bench.measure import row as rows
+from bench.measure.interruptions import Clocks, Launch
 from bench.measure.observer import Observer, Rendezvous, Silent
 from bench.measure.row import Context
 from bench.measure.steadiness import Block
@@ -49,6 +50,8 @@ class _Built:
     job: Job
     iterations: int
     """Iterations of one launch."""
+    iteration_s: float = math.inf
+    """Seconds of one iteration, as the last stretch of work had it."""
     steady: bool | None = None
     """Verdict of the warm-up; None where it was not judged."""
     warmed: bool = False
@@ -69,6 +72,10 @@ class _Run:
     rendezvous: Rendezvous | None = None
     built: dict[int, _Built] = field(default_factory=dict)
     """Jobs that are up, by the variant's place in the list."""
+    launches: list[Launch] = field(default_factory=list)
+    """Of the latest stretch of work."""
+    clocks: Clocks = field(default_factory=interruptions.read)
+    """As they were after the latest window, or at the start."""
 
     @property
     def metered(self) -> bool:
@@ -213,16 +220,18 @@ def _timed_launch(job: Job, iterations: int) -> float:
 def _work_for(run: _Run, built: _Built, seconds: float, begun_s: float) -> Window:
     """Launch until ``seconds`` have passed; the window ends with the sync of its last launch."""
     job, facts = built.job, built.job.facts
-    launches = iterations = 0
+    iterations = 0
+    run.launches.clear()
     job.sync()
-    start = time.monotonic_ns()
+    start = now = time.monotonic_ns()
     while True:
         # A load that repeats near the sensor's period is aliased (docs/method.md): no two launches are alike.
         size = max(1, round(built.iterations * run.rng.uniform(0.6, 1.4)))
         job.launch(size)
         job.sync()
-        launches, iterations = launches + 1, iterations + size
-        now = time.monotonic_ns()
+        iterations += size
+        begun, now = now, time.monotonic_ns()
+        run.launches.append((size, (now - begun) / 1e9))
         latest = run.meter.latest()
         run.observer.progress(
             begun_s + (now - start) / 1e9,
@@ -231,7 +240,7 @@ def _work_for(run: _Run, built: _Built, seconds: float, begun_s: float) -> Windo
             latest.power_w if latest else None,
         )
         if now - start >= seconds * 1e9:
-            return Window(start, now, launches, iterations * facts.work_per_iteration)
+            return Window(start, now, len(run.launches), iterations * facts.work_per_iteration)
 
 
 def _keep_busy(run: _Run, built: _Built) -> None:
@@ -247,7 +256,7 @@ def _warm_up(run: _Run, variant: Variant, built: _Built) -> str | None:
     """
     timing = run.timing
     if built.warmed:
-        built.iterations = _corrected(built, _work_for(run, built, timing.settle_s, 0.0), timing.launch_s)
+        _correct(built, _work_for(run, built, timing.settle_s, 0.0), timing.launch_s)
         return None
     run.observer.stage(variant, "warm up", timing.warmup_max_s)
     blocks: list[Block] = []
@@ -256,7 +265,7 @@ def _warm_up(run: _Run, variant: Variant, built: _Built) -> str | None:
     while done < timing.warmup_max_s or not blocks:
         window = _work_for(run, built, timing.block_s, done)
         done += window.seconds
-        built.iterations = _corrected(built, window, timing.launch_s)
+        _correct(built, window, timing.launch_s)
         blocks.append(_block(run, window))
         moved = steadiness.moved(blocks, timing.block_s)
         if moved is None and done >= timing.warmup_min_s:
@@ -281,10 +290,10 @@ def _block(run: _Run, window: Window) -> Block:
     return Block(window.work / window.seconds, power_w, latest.temperature_c if latest else None)
 
 
-def _corrected(built: _Built, window: Window, launch_s: float) -> int:
-    """Iterations per launch, corrected by the rate that the last block really had."""
-    seconds_per_iteration = window.seconds / (window.work / built.job.facts.work_per_iteration)
-    return max(1, round(launch_s / seconds_per_iteration))
+def _correct(built: _Built, window: Window, launch_s: float) -> None:
+    """Correct the iterations of a launch by the rate that the last block really had."""
+    built.iteration_s = window.seconds / (window.work / built.job.facts.work_per_iteration)
+    built.iterations = max(1, round(launch_s / built.iteration_s))
 
 
 def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, idle: Idle | None) -> Measurement:
@@ -301,9 +310,10 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
     started = datetime.now(UTC)
     if run.reference_meter is not None:
         run.reference_meter.begin()
-    before = interference.read()
+    before, clocks = interference.read(), interruptions.read()
     window = _work_for(run, built, timing.window_s, 0.0)
     others = interference.between(before, interference.read())
+    invalid, warnings = _interrupted(run, built, clocks)
     reference_energy_j = None if run.reference_meter is None else run.reference_meter.end()
     audit = job.audit()
     if not warm.ok:
@@ -312,6 +322,11 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
         )
     samples = run.meter.samples(window.start_ns, window.end_ns)
     joules = energy.measure(samples, window, run.meter.sensor)
+    if moved is not None:
+        warnings.append(f"not steady after the warm-up: {moved}")
+    joules = replace(
+        joules, invalid_reasons=(*joules.invalid_reasons, *invalid), warnings=(*joules.warnings, *warnings)
+    )
     record = rows.record(
         run.device,
         run.meter.sensor,
@@ -329,9 +344,6 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
         started,
         others,
     )
-    if moved is not None:
-        warning = f"not steady after the warm-up: {moved}"
-        record = replace(record, warnings=f"{record.warnings};{warning}" if record.warnings else warning)
     if not record.valid:
         run.observer.note(f"invalid window of {variant.label}: {record.invalid_reasons}")
     return Measurement(
@@ -344,6 +356,18 @@ def _window(run: _Run, variant: Variant, built: _Built, repeat: int, row: int, i
         idle=idle,
         reference_energy_j=reference_energy_j,
     )
+
+
+def _interrupted(run: _Run, built: _Built, before: Clocks) -> tuple[tuple[str, ...], list[str]]:
+    """Reasons why the window that has just ended is invalid, and warnings about the clocks since the one before."""
+    after = interruptions.read()
+    invalid = interruptions.invalid_reasons(interruptions.stalled_s(run.launches, built.iteration_s), before, after)
+    step = interruptions.clock_warning(run.clocks, after)
+    run.clocks = after
+    if step is None:
+        return invalid, []
+    run.observer.note(f"warning: {step}")
+    return invalid, [step]
 
 
 def _idle(run: _Run, when: str) -> Idle:
