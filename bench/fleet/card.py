@@ -144,6 +144,9 @@ class _Keeper:
         self.status = replace(self.status, state=state, error=error, updated_utc=now_utc())
         layout.write(self._path, self.status)
 
+    def begin(self, windows: int, seconds: float) -> None:
+        """Not of interest."""
+
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:
         text = f"{variant.label}: {stage}" if variant else stage
         self._log(text if seconds is None else f"{text} ({seconds:g} s)")

@@ -12,6 +12,9 @@ from bench.model import Record, Variant
 class Observer(Protocol):
     """Watches a run. Its methods must not raise."""
 
+    def begin(self, windows: int, seconds: float) -> None:
+        """A pass begins: at most so many windows, in about so many seconds if nothing takes longer than planned."""
+
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:
         """A new stage (``build``, ``verify``, ``warm up``, ``window 2/3``, ``idle``), expected to take ``seconds``."""
 
@@ -35,6 +38,9 @@ once all are ready, with the time (monotonic ns) at which the window is to begin
 
 class Silent:
     """An observer that shows nothing."""
+
+    def begin(self, windows: int, seconds: float) -> None:
+        """Ignore."""
 
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:
         """Ignore."""

@@ -38,6 +38,11 @@ class Timing:
         """Whether the warm-up is long enough to hold the blocks that must agree."""
         return self.warmup_max_s >= STEADY_BLOCKS * self.block_s
 
+    def planned_s(self, variants: int) -> float:
+        """How long a pass over so many variants takes, without the time to build and verify them."""
+        each_s = self.warmup_max_s + self.repeats * self.window_s + (self.repeats - 1) * self.settle_s
+        return min(variants * each_s + 2 * self.idle_s, self.budget_s or math.inf)
+
 
 @option_group("Timing", 5)
 @dataclass(frozen=True, kw_only=True)

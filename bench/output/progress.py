@@ -1,65 +1,111 @@
-"""Progress on stderr: what is being done, how far it is, and the rate and watts as they are now."""
+"""Progress on stderr: what is being done, how far the run is, and the rate and watts of the moment.
+
+On a terminal it is one line with a bar, redrawn in place and erased at the end, so that no result shares a line with
+it. Elsewhere it is plain lines: one for each build, verification and warm-up, and one for the windows every ten
+seconds.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.live import Live
 from rich.text import Text
 
 from bench.model import Record, Variant
 from bench.model.text import clean
 from bench.output.format import quantity
 
+LOG_EVERY_S = 10.0
+"""Seconds between two lines about windows in a log."""
+
+BAR_WIDTHS = (8, 24)
+"""Least and greatest width of the bar; a terminal without room for the least has none."""
+
+_DOING = {
+    "build": "building",
+    "verify": "verifying",
+    "warm up": "warming up",
+    "search": "searching",
+    "idle before": "measuring idle power",
+    "idle after": "measuring idle power",
+}
+
 
 class TerminalObserver:
-    """Draws one bar per stage. Where stderr is no terminal, a stage is a line, so that a CI log stays readable."""
+    """Shows a run on a console. ``clock`` gives seconds and is there for tests."""
 
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+    def __init__(self, console: Console, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._quiet = quiet
-        self._live = console.is_terminal and not quiet
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[now]}"),
-            console=console,
-            transient=True,
-            disable=not self._live,
-        )
-        self._task = self._progress.add_task("", total=None, now="")
+        self._clock = clock
+        self._windows = self._window = 0
+        self._planned_s = self._finished_s = self._stage_s = self._done_s = 0.0
+        self._begun_s = clock()
+        self._logged_s: float | None = None
+        self._doing = self._now = ""
+        self._live: Live | None = None
+        if console.is_terminal and not quiet:
+            self._live = Live(
+                get_renderable=lambda: self.line(console.width),
+                console=console,
+                refresh_per_second=8,
+                transient=True,
+            )
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._live is not None:
+            self._live.stop()
+
+    def begin(self, windows: int, seconds: float) -> None:
+        """Count windows and time anew: of a device, or of a power limit."""
+        self._windows, self._window = windows, 0
+        self._planned_s, self._finished_s, self._stage_s, self._done_s = seconds, 0.0, 0.0, 0.0
+        self._begun_s = self._clock()
 
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:
-        """Start the next bar; ``seconds`` None: how long it takes is not known."""
-        text = clean(f"{variant.label}: {stage}" if variant else stage)
-        if self._live:
-            self._progress.reset(self._task, total=seconds, description=text, now="")
-        elif not self._quiet and not stage.startswith(("build", "verify")):
-            self._console.print(Text(text + (f" ({seconds:g} s)" if seconds else "")))
+        """Show what is done now; ``seconds`` None: how long it takes is not known."""
+        self._finished_s += self._stage_s
+        self._stage_s, self._done_s = seconds or 0.0, 0.0
+        self._now = ""
+        is_window = stage.startswith("window")
+        self._window += is_window
+        doing = "" if is_window else _DOING.get(stage, stage)
+        self._doing = clean(": ".join(filter(None, [variant.label if variant else "", doing])))
+        if self._live is None and not self._quiet and not (is_window and self._logged_lately()):
+            limit = f" (up to {seconds:g} s)" if seconds and not is_window else ""
+            self._console.print(Text(", ".join(self._parts() if is_window else [self._doing + limit])))
 
     def progress(self, done_s: float, rate_per_s: float | None, unit: str | None, power_w: float | None) -> None:
         """Move the bar and show the rate and the watts of the moment."""
-        if not self._live:
-            return
-        now = []
-        if rate_per_s is not None and unit is not None:
-            now.append(quantity(rate_per_s, f"{unit}/s"))
-        if power_w is not None:
-            now.append(f"{power_w:.0f} W")
-        self._progress.update(self._task, completed=done_s, now="  ".join(now))
+        self._done_s = max(self._done_s, min(done_s, self._stage_s))  # settling counts from 0 again
+        rate = [quantity(rate_per_s, f"{unit}/s")] if rate_per_s is not None and unit is not None else []
+        self._now = ", ".join([*rate, *([f"{power_w:.0f} W"] if power_w is not None else [])])
+
+    def line(self, width: int) -> Text:
+        """The line as it is now, in at most ``width`` columns: what does not fit is left out, the least first."""
+        parts = self._parts()
+        while len(parts) > 1 and cell_len(", ".join(parts)) > width:
+            parts.pop()
+        text = ", ".join(parts)
+        room = min(width - cell_len(text) - 1, BAR_WIDTHS[1])
+        if not self._windows or room < BAR_WIDTHS[0]:
+            return Text(text, no_wrap=True, overflow="ellipsis")
+        filled = round(room * self._share())
+        return Text.assemble(("━" * filled, "green"), ("━" * (room - filled), "bright_black"), f" {text}")
 
     def note(self, message: str) -> None:
         """A sentence that stays on the screen, also with ``--quiet``: it says what is missing from the result."""
@@ -75,3 +121,39 @@ class TerminalObserver:
         count = len(records)
         kept = f"{count} row{'s are' if count > 1 else ' is'} safe in {path}"
         self._console.print(Text(f"wrote {path} and its sidecar" if complete else kept))
+
+    def _parts(self) -> list[str]:
+        """``window 12 of 72``, what is measured, time left, rate: the most important first."""
+        count = f"window {self._window} of {self._windows}" if self._window else ""
+        return [part for part in (count, self._left(), self._doing, self._now) if part]
+
+    def _share(self) -> float:
+        done_s = self._finished_s + self._done_s
+        return min(1.0, done_s / self._planned_s) if self._planned_s else 0.0
+
+    def _left(self) -> str:
+        """How long the rest takes: the plan, stretched by what building and verifying have cost so far."""
+        if not self._windows or not self._window:
+            return ""
+        done_s = self._finished_s + self._done_s
+        spent_s = self._clock() - self._begun_s
+        stretch = max(1.0, spent_s / done_s) if done_s >= 1 else 1.0
+        return f"about {duration(max(0.0, self._planned_s - done_s) * stretch)} left"
+
+    def _logged_lately(self) -> bool:
+        now_s = self._clock()
+        if self._logged_s is not None and now_s - self._logged_s < LOG_EVERY_S and self._window < self._windows:
+            return True
+        self._logged_s = now_s
+        return False
+
+
+def duration(seconds: float) -> str:
+    """In words, to about ten percent: ``40 s``, ``3 min``, ``1 h 20 min``."""
+    if seconds < 60:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(round(minutes / 10) * 10, 60)
+    return f"{hours} h" + (f" {rest} min" if rest else "")
