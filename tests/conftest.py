@@ -6,10 +6,13 @@ Tests marked ``recorded_nvrtc`` read PTX or machine code, and need the compiler 
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 import signal
 import threading
 
 import pytest
+
+from tests.support.chromium import Chromium
 
 RECORDED_NVRTC = "13.5.37"
 """CI installs exactly this one; a CUDA build of torch brings another."""
@@ -39,3 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("recorded_nvrtc"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """One headless Chromium for all pages."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Debian's chromium is not installed")
+    opened = Chromium(path, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()

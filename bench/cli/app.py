@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from bench import __version__
 from bench.cli import compare as comparing
-from bench.cli import devices, doctor, economics, options, report, results, streams, verify
+from bench.cli import devices, doctor, economics, options, report, results, site, streams, verify
 from bench.cli import merge as merging
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
@@ -40,6 +40,7 @@ for command, name in (
     (running.run, "run"),
     (comparing.compare, "compare"),
     (report.report, "report"),
+    (site.site, "site"),
     (economics.economics, "economics"),
     (sweeping.sweep, "sweep"),
     (devices.devices, "devices"),

@@ -21,7 +21,8 @@ def report(
     published: str | None = None,
     png: Path | None = None,
     prices: Path | None = None,
-    title: str = "What each watt does",
+    title: str | None = None,
+    lang: str = "en",
 ) -> None:
     """Write one self-contained page that works offline and on a phone.
 
@@ -41,6 +42,8 @@ def report(
         Your prices (TOML) for the money section; default: the dated example.
     title
         The page's heading.
+    lang
+        Language of the page: 'en' or 'zh'.
     """
     from bench import report, storage
     from bench.analysis import compare, economics
@@ -50,7 +53,7 @@ def report(
     result = with_published(compare.compare(frame, baseline=baseline), published)
     evidence = [storage.sidecar_path(path) for path in storage.expand(files)]
     sidecars = [storage.read_sidecar(path) for path in evidence if path.exists()]
-    html = report.render(frame, result, sidecars, outlook=outlook, title=title)
+    html = report.render(frame, result, sidecars, outlook=outlook, title=title or report.TITLE, language=lang)
     storage.write_atomically(output, html)
     streams.say(f"wrote {output}")
     if png is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.analysis.compare import compare
 from bench.analysis.economics import CardOutlook, Outlook
+from bench.analysis.settings import POOLED_ONLY_IF_EQUAL
 from bench.output.format import figures, interval, quantity
 from bench.report.entries import Entry, interval_text, leaders, swept, tasks
 from bench.report.language import N_, _, phrase
@@ -29,6 +30,10 @@ class Answer:
     answer: str
     figure: str = ""
     notes: tuple[str, ...] = ()
+
+
+_APART = tuple(name for name in POOLED_ONLY_IF_EQUAL if name != "implementation")
+"""Settings of a whole run; what implements a task is the task's own."""
 
 
 def answers(frame: pd.DataFrame, entries: Sequence[Entry], outlook: Outlook | None) -> list[Answer]:
@@ -134,7 +139,7 @@ def _against(frame: pd.DataFrame, first: Entry, second: Entry, metric: str) -> t
     keep = frame["valid"] & False
     for entry in (first, second):
         rows = frame["device_name"].astype(str) == entry.card
-        for name in ("power_limit_w", "sm_clock_lock_mhz"):
+        for name in _APART:
             value = entry.key[name]
             rows &= frame[name].isna() if value is None else frame[name] == value
         keep |= rows

@@ -79,7 +79,7 @@ def too_large(path: Path, most: int) -> BenchError:
     return BenchError(f"{path} is larger than {most >> 20} MiB", "give smaller files, or several of them")
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str | bytes) -> None:
     """Write all of ``text`` to ``path`` or nothing: a synced temporary file in the same folder is renamed over it.
 
     ``-`` and ``/dev/stdout`` are standard output. A symbolic link is followed, so that it still is one afterwards.
@@ -89,14 +89,14 @@ def write_atomically(path: Path, text: str) -> None:
             ``path`` is untouched.
     """
     if str(path) in STDOUT:
-        sys.stdout.write(text)
+        sys.stdout.write(text if isinstance(text, str) else text.decode())
         sys.stdout.flush()
         return
     try:
         path = path.resolve(strict=False)
         if path.exists() and not path.is_file():
             raise BenchError(f"{path} is not a regular file", "choose a file, or - for standard output")
-        _replace(path, text.encode())
+        _replace(path, text.encode() if isinstance(text, str) else text)
     except (OSError, RuntimeError) as error:
         # RuntimeError: links that lead to one another, before Python 3.13
         raise cannot_write(path, error if isinstance(error, OSError) else OSError(str(error))) from error

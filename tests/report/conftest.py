@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from bench import report, storage
 from bench.analysis import compare, published
-from tests.support.chromium import Chromium
 from tests.support.report_sample import outlook, study
 
 
@@ -24,13 +22,6 @@ def sample(tmp_path_factory):
 def html(sample):
     frame, result, sidecars = sample
     return report.render(frame, published.with_published(result, ["H100 SXM"]), sidecars, outlook=outlook(frame))
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    opened = Chromium(shutil.which("chromium"), tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(scope="session")

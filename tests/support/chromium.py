@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
@@ -132,3 +134,12 @@ class Chromium:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def violations(browser: Chromium) -> list[Any]:
+    """What axe-core finds wrong with the page that is open."""
+    package = pytest.importorskip("axe_core_python")
+    browser.js((Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8") + "; 0")
+    return browser.js(
+        "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))]))"
+    )
