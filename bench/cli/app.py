@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from bench import __version__
 from bench.cli import compare as comparing
-from bench.cli import devices, doctor, economics, options, report, results, site, streams, verify
+from bench.cli import devices, doctor, economics, options, report, results, sensor, site, streams, verify
 from bench.cli import merge as merging
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
@@ -47,6 +47,7 @@ for command, name in (
     (doctor.doctor, "doctor"),
     (working.worker, "worker"),
     (merging.merge, "merge"),
+    (sensor.sensor, "sensor"),
     (verify.verify, "verify"),
     (verify.recompute, "recompute"),
 ):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bench.data import DATA
@@ -50,9 +50,17 @@ class SensorFamily:
     family: str
     source: str
     words: tuple[str, ...] = ()
+    name: str | None = None
+    """Whole device name, in an entry that ``bitwatt sensor`` measured; such an entry matches no other name."""
+    power_field: str | None = None
+    """The reading that such an entry is about."""
     duty: float | None = None
     period_s: float | None = None
     usage_averages: bool = True
+    averaging_s: float | None = None
+    """Measured; 0 where a reading covers no more than its own update period."""
+    delay_s: float | None = None
+    counter_delay_s: float | None = None
     gain_uncertainty: float | None = None
     offset_uncertainty_w: float | None = None
 
@@ -80,9 +88,19 @@ def find(device_name: str) -> Card | None:
 
 
 def sensor(device_name: str) -> SensorFamily:
-    """The first family of which a word is in the card's name; the last family matches every card."""
+    """The first family of which a word, or the whole name, is the card's; the last family matches every card."""
+    return matching(_file()[1], device_name)
+
+
+def matching(families: Iterable[SensorFamily], device_name: str) -> SensorFamily:
+    """The first of these families that matches the card's name."""
     own = words(device_name)
-    return next(family for family in _file()[1] if not family.words or not own.isdisjoint(family.words))
+    return next(
+        family
+        for family in families
+        if family.name == device_name
+        or (family.name is None and (not family.words or not own.isdisjoint(family.words)))
+    )
 
 
 def is_named(name: str, device_name: str) -> bool:

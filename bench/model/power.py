@@ -29,6 +29,10 @@ class Sensor:
     """Length of the boxcar average behind the reading; None where it is instantaneous or unknown."""
     duty: float | None = None
     """Duty cycle: share of each update period during which the sensor samples (0.25 on A100/H100)."""
+    delay_s: float | None = None
+    """Seconds by which a power reading is published after what it reports, where that was measured."""
+    counter_delay_s: float | None = None
+    """The same for the energy counter."""
     gain_uncertainty: float | None = None
     """Relative, 95%."""
     offset_uncertainty_w: float | None = None
@@ -54,16 +58,18 @@ class Sensor:
     def lag_s(self) -> float:
         """Seconds by which a held reading trails the power that it reports.
 
-        Half of what it averages over, half of the update period for which it is held, half of a poll.
+        Half of what it averages over, half of the update period for which it is held, half of a poll, and its delay
+        where that was measured.
         """
         period_s = self.power_period_s or 0.0
         averaged_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
-        return averaged_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
+        return averaged_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2 + (self.delay_s or 0.0)
 
     @property
     def settle_s(self) -> float:
         """Seconds until the samples that report a given moment have arrived."""
-        return max(self.lag_s, 1.5 * (self.counter_period_s or 0.0)) + 2 * (self.poll_s or 0.0)
+        counted_s = 1.5 * (self.counter_period_s or 0.0) + (self.counter_delay_s or 0.0)
+        return max(self.lag_s, counted_s) + 2 * (self.poll_s or 0.0)
 
 
 DEVICE_LOST = "device lost"

@@ -242,6 +242,8 @@ BOUNDS: Mapping[type, Mapping[str, tuple[float, float]]] = {
         "power_period_s": _SECONDS,
         "averaging_s": _SECONDS,
         "duty": _UNIT,
+        "delay_s": _SECONDS,
+        "counter_delay_s": _SECONDS,
         "gain_uncertainty": (0.0, 100.0),
         "offset_uncertainty_w": (0.0, 1e9),
         "poll_s": _SECONDS,

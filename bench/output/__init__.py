@@ -16,6 +16,7 @@ from bench.output.document import Document, Grid
 from bench.output.economics import economics
 from bench.output.formats import PIPE_WIDTH, Format, render
 from bench.output.run import run
+from bench.output.sensor import sensor_file, sensor_test
 from bench.output.sweep import sweep
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "economics",
     "render",
     "run",
+    "sensor_file",
+    "sensor_test",
     "sweep",
 ]

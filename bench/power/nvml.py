@@ -300,7 +300,11 @@ class NvmlReader:
             reads["power"] = self._power
         changes = watch(reads, PROBE_S, (pynvml.NVMLError,))
         family = cards.sensor(self._name)
-        averages = self._field == "average" or (self._field == "usage" and family.usage_averages)
+        averaging_s = AVERAGING_S if self._field == "average" or family.usage_averages else None
+        averaging_s = averaging_s if self._field in ("average", "usage") else None
+        delay_s = None
+        if family.averaging_s is not None and family.power_field == self._field:  # measured
+            averaging_s, delay_s = family.averaging_s or None, family.delay_s
         return Sensor(
             source="nvml",
             scope=self._scope,
@@ -310,8 +314,10 @@ class NvmlReader:
             counter_resolution_j=COUNTER_STEP_J if self._counter else None,
             power_field=self._field,
             power_period_s=(period_s(changes["power"]) or family.period_s) if self._power is not None else None,
-            averaging_s=AVERAGING_S if averages else None,
+            averaging_s=averaging_s,
             duty=family.duty,
+            delay_s=delay_s,
+            counter_delay_s=family.counter_delay_s if self._counter else None,
             gain_uncertainty=family.gain_uncertainty,
             offset_uncertainty_w=family.offset_uncertainty_w,
             uncertainty_source=f"{family.family}: {family.source}",

@@ -2,12 +2,15 @@
 
 An iteration is 1 ms of sleep and 1e6 hashes. What goes wrong is said through ``FAKE_FAULT`` in the environment:
 ``verify``, ``audit``, ``build``, ``skip``, ``device`` (fails in the third window) or ``crash`` (a bug of ours).
+
+``FAKE_LOAD`` names a file into which beginnings and ends of work are written, for the fake NVML library to read.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from bench.model import Audit, BenchError, BuildContext, Device, Facts, Skip, Variant
@@ -50,6 +53,8 @@ class FakeJob:
         self.launched = 0
         self.audits = 0
         self.pending_s = 0.0
+        load = os.environ.get("FAKE_LOAD")
+        self.load = Path(load).open("a", buffering=1) if load else None  # noqa: SIM115 (closed with the job)
         FakeJob.alive += 1
 
     def verify(self) -> Audit:
@@ -59,11 +64,18 @@ class FakeJob:
     def launch(self, iterations: int) -> None:
         assert iterations >= 1
         self.launched += iterations
+        self.note("+")
         self.pending_s += iterations * QUANTUM_S
 
     def sync(self) -> None:
         pending, self.pending_s = self.pending_s, 0.0
         time.sleep(pending)
+        if pending:
+            self.note("-")
+
+    def note(self, sign: str) -> None:
+        if self.load is not None:
+            self.load.write(f"{sign}{time.monotonic_ns()}\n")
 
     def audit(self) -> Audit:
         self.audits += 1
@@ -81,3 +93,5 @@ class FakeJob:
         if self.variant is not None:
             FakeJob.alive -= 1
             self.variant = None
+            if self.load is not None:
+                self.load.close()

@@ -4,7 +4,8 @@
  *
  * Script: one "key value..." per line. "origin_ns N" is time zero. "gpu UUID" begins a card; the keys after it are
  * that card's. Times are seconds after the origin, powers watts. With "arm PATH" a card's faults and throttles wait until
- * that file holds a number: their times then count from there.
+ * that file holds a number: their times then count from there. With "load PATH" a card draws "load_w" more while the
+ * process that writes that file works: its lines are "+" or "-" and a time in ns, the beginnings and ends of work.
  */
 #include <math.h>
 #include <stdint.h>
@@ -53,7 +54,8 @@ typedef struct {
       numbers_of_580, ecc, tenants;
   double temperature, temperature_slope, sm_mhz, mem_mhz, app_mhz;
   double limit_w, default_w, min_w, max_w, round_w, settings;
-  char state[512], arm[512];
+  double load_w, delay, counter_delay;
+  char state[512], arm[512], load[512];
 } gpu_t;
 
 static gpu_t gpus[MAX_GPUS];
@@ -100,6 +102,39 @@ static double square_j(const gpu_t *g, double t) {
   return high * g->square_high;
 }
 
+/* Seconds of work up to t by the load's file, which grows while it is read; one file serves all cards. */
+enum { MAX_EDGES = 1 << 19 };
+static double busy_s(const gpu_t *g, double t) {
+  static FILE *file;
+  static double at[MAX_EDGES], done[MAX_EDGES];
+  static char sign[MAX_EDGES];
+  static int edges;
+  if (!file) file = fopen(g->load, "r");
+  if (!file) return 0;
+  for (;;) {
+    char text[64];
+    long before = ftell(file);
+    if (!fgets(text, sizeof text, file) || !strchr(text, '\n') || edges == MAX_EDGES) {
+      clearerr(file);
+      fseek(file, before, SEEK_SET);
+      break;
+    }
+    at[edges] = (double)(strtoll(text + 1, NULL, 10) - origin_ns) / 1e9;
+    sign[edges] = text[0];
+    done[edges] = edges ? done[edges - 1] + (sign[edges - 1] == '+' ? at[edges] - at[edges - 1] : 0) : 0;
+    edges++;
+  }
+  int low = 0, high = edges; /* the first edge after t */
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (at[middle] > t)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low ? done[low - 1] + (sign[low - 1] == '+' ? t - at[low - 1] : 0) : 0;
+}
+
 static double noise_j(const gpu_t *g, double from, double to) {
   if (g->noise_w <= 0) return 0;
   double joules = 0;
@@ -113,7 +148,8 @@ static double noise_j(const gpu_t *g, double from, double to) {
 }
 
 static double energy_j(const gpu_t *g, double from, double to) {
-  return points_j(g, to) - points_j(g, from) + square_j(g, to) - square_j(g, from) + noise_j(g, from, to);
+  double load = g->load[0] ? g->load_w * (busy_s(g, to) - busy_s(g, from)) : 0;
+  return points_j(g, to) - points_j(g, from) + square_j(g, to) - square_j(g, from) + noise_j(g, from, to) + load;
 }
 
 /* What the sensor publishes at update k: the mean over its aperture, through its gain, offset, noise and resolution. */
@@ -127,10 +163,12 @@ static double published_w(const gpu_t *g, int64_t k) {
 
 static int64_t update_at(double t, double phase, double period) { return (int64_t)floor((t - phase) / period); }
 
-static double instant_w(const gpu_t *g, double t) { return published_w(g, update_at(t, g->phase, g->period)); }
+static double instant_w(const gpu_t *g, double t) {
+  return published_w(g, update_at(t - g->delay, g->phase, g->period));
+}
 
 static double average_w(const gpu_t *g, double t) {
-  int64_t k = update_at(t, g->phase, g->period);
+  int64_t k = update_at(t - g->delay, g->phase, g->period);
   int count = (int)(g->averaging / g->period + 0.5);
   double sum = 0;
   if (count < 1) count = 1;
@@ -151,6 +189,7 @@ static double armed_at(const gpu_t *g) {
 
 static double counter_at(const gpu_t *g, double t) {
   double base = g->counter_base, from = 0, armed = armed_at(g);
+  t -= g->counter_delay;
   if (t - armed > g->frozen_at) t = armed + g->frozen_at;
   if (t - armed >= g->reset_at) {
     base = 0;
@@ -241,6 +280,10 @@ static void parse(FILE *file) {
     WORDS(bus_id);
     WORDS(state);
     WORDS(arm);
+    WORDS(load);
+    NUMBER(load_w);
+    NUMBER(delay);
+    NUMBER(counter_delay);
     NUMBER(square_period);
     NUMBER(square_duty);
     NUMBER(square_high);
