@@ -90,6 +90,7 @@ def record(
         work=window.work,
         rate_per_s=rate,
         tokens_per_s=tokens_per_s,
+        block_tokens_per_s=_scaled(facts.block_tokens_per_iteration, iterations_per_s),
         meter=None if sensor.source == "none" else sensor.source,
         meter_id=sensor.sensor_id,
         energy_j=joules.joules,

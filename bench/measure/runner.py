@@ -119,8 +119,9 @@ def measure(
     run.observer.begin(len(variants) * timing.repeats, timing.planned_s(len(variants)))
     try:
         begun = time.monotonic()
+        ends_s: list[float] = []
         for repeat in range(1, timing.repeats + 1):
-            if stopping.over_budget(time.monotonic() - begun, repeat - 1, timing):
+            if stopping.over_budget(ends_s, timing):
                 run.observer.note(f"stopped after {repeat - 1} repeats: one more would pass {timing.budget_s:g} s")
                 break
             shuffle(order)
@@ -146,6 +147,7 @@ def measure(
                 done[place].append(measurement.record)
                 yield measurement
                 _make_room(run)
+            ends_s.append(time.monotonic() - begun)
         if idle is not None:
             _close_all(run)
             yield _idle(run, "after")

@@ -6,6 +6,7 @@ it says. docs/method.md has the simulated coverage of each rule (``tests/support
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -98,8 +99,15 @@ def enough(records: Sequence[Record], rule: StoppingRule) -> bool:
     return bool(rates) and rule.enough(rates) and (not per_joule or rule.enough(per_joule))
 
 
-def over_budget(spent_s: float, rounds: int, timing: Timing) -> bool:
-    """Whether one more round, as long as the last ``rounds`` on average, would end after the budget."""
-    if timing.budget_s is None or rounds == 0:
+def over_budget(ends_s: Sequence[float], timing: Timing) -> bool:
+    """Whether one more round would end after the budget.
+
+    Args:
+        ends_s: when each round so far ended, in seconds after the start. The next one is taken to last as long as the
+            longest of them but the first, which also builds, verifies and warms up.
+        timing: holds the budget.
+    """
+    if timing.budget_s is None or not ends_s:
         return False
-    return spent_s + spent_s / rounds > timing.budget_s
+    lengths = [end - begin for begin, end in itertools.pairwise(ends_s)] or [ends_s[0]]
+    return ends_s[-1] + max(lengths) > timing.budget_s

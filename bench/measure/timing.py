@@ -58,7 +58,7 @@ class TimingOptions:
     repeats: int | None = None
     """Windows per variant; default: 5, or 12 where no power is read."""
     warmup_s: float | None = None
-    """Longest warm-up in seconds; default: 20, or 2.5 where no power is read."""
+    """Longest warm-up in seconds; default: 20, or 2 where no power is read."""
     stop: Literal["count", "half-width", "entropy"] = "count"
     """count measures all windows; half-width stops a variant at ±1%, entropy once windows bring nothing new."""
     thorough: bool = False
@@ -105,7 +105,7 @@ def timing(options: TimingOptions, *, metered: bool) -> Timing:
     elif metered:
         base = Timing("standard", 10.0, 5.0, 20.0, 2.0, 5.0, repeats=5, settle_s=2.0, budget_s=840.0)
     else:
-        base = Timing("standard", 1.0, 1.0, 2.5, 0.5, 0.0, launch_s=0.1, repeats=12, settle_s=0.15, budget_s=165.0)
+        base = Timing("standard", 1.0, 1.0, 2.0, 0.5, 0.0, launch_s=0.1, repeats=12, settle_s=0.15, budget_s=180.0)
     base = replace(base, stop=options.stop)
     if not metered:
         base = replace(base, idle_s=0.0)

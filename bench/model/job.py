@@ -51,9 +51,13 @@ class Facts:
     """``hash`` or ``FLOP``."""
     work_per_iteration: float
     tokens_per_iteration: float | None = None
-    """Tokens of the whole model that an iteration stands for: tokens of one block ÷ layers (modelled)."""
+    """Tokens of the whole model that an iteration stands for, with the LM head on every token (modelled)."""
+    block_tokens_per_iteration: float | None = None
+    """The same without the LM head: tokens of one block ÷ layers (modelled)."""
     bytes_per_iteration: float | None = None
     """Least bytes that must cross device memory in an iteration (weights, activations, cache)."""
+    cache_share_bound: float | None = None
+    """Share of these bytes that the last-level cache may have served at most: its size ÷ what buffers rotate over."""
     peak_work_per_s: float | None = None
     """The device's own stated or derived peak in ``work_unit``/s; None when unknown, never infinite."""
     peak_bytes_per_s: float | None = None

@@ -94,7 +94,8 @@ class Record:
     work: float
     work_unit: str
     rate_per_s: float = field(metadata={"doc": "work ÷ window_s"})
-    tokens_per_s: float | None = _column("modelled: block tokens/s ÷ layers")
+    tokens_per_s: float | None = _column("modelled: tokens/s of the whole model, LM head on every token")
+    block_tokens_per_s: float | None = _column("modelled: the same without the LM head")
     # energy
     meter: str | None = _column("power source")
     meter_id: str | None = _column("which sensor")
@@ -117,6 +118,7 @@ class Record:
     peak_source: str | None = _column("where the peak comes from")
     mfu: float | None = _column("rate_per_s ÷ peak_per_s")
     mbu: float | None = _column("least bytes/s ÷ peak memory bandwidth")
+    cache_share_bound: float | None = _column("most of those bytes that the cache may have served: its size ÷ rotation")
     intensity_flop_per_byte: float | None = _column("arithmetic intensity")
     memory_announced_gib: float | None = _column("device memory announced beforehand")
     # conditions

@@ -220,12 +220,14 @@ def test_every_rule_has_a_name_that_the_timing_knows():
 
 def test_the_budget_lets_no_round_begin_that_would_pass_it():
     timing = replace(FAST, budget_s=100.0)
-    assert not stopping.over_budget(500.0, 0, timing), "the first round is always run"
-    assert not stopping.over_budget(50.0, 1, timing)
-    assert stopping.over_budget(51.0, 1, timing)
-    assert not stopping.over_budget(66.0, 2, timing)
-    assert stopping.over_budget(67.0, 2, timing)
-    assert not stopping.over_budget(1e9, 2, FAST)
+    assert not stopping.over_budget([], timing), "the first round is always run"
+    assert not stopping.over_budget([50.0], timing)
+    assert stopping.over_budget([51.0], timing)
+    assert not stopping.over_budget([60.0, 70.0, 80.0], timing), "the first round's set-up is not expected again"
+    assert not stopping.over_budget([60.0, 80.0], timing)
+    assert stopping.over_budget([60.0, 80.1], timing)
+    assert stopping.over_budget([10.0, 50.0, 61.0], timing), "a round may be as slow as the slowest"
+    assert not stopping.over_budget([1e8, 1e9], FAST)
     items = run([A], replace(FAST, repeats=50, budget_s=0.9))
     assert 1 <= len(items) < 10
 

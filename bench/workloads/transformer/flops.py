@@ -38,6 +38,16 @@ def lm_slice_rows(shape: Shape) -> int:
     return min(shape.vocab, -(-rows // LM_ROWS_MULTIPLE) * LM_ROWS_MULTIPLE)
 
 
+def head_flops(shape: Shape, tokens: int) -> int:
+    """FLOPs of the whole LM head for this many tokens."""
+    return 2 * tokens * shape.vocab * shape.d_model
+
+
+def head_values(shape: Shape, tokens: int) -> int:
+    """Values that the whole LM head reads and writes: its weights once, a hidden state and logits for each token."""
+    return shape.vocab * shape.d_model + tokens * (shape.d_model + shape.vocab)
+
+
 def linear_flops(shape: Shape, tokens: int) -> int:
     """FLOPs of a block's weight products for this many tokens (each visits ``top_k`` experts, and the router)."""
     block = 2 * tokens * sum(p.top_k * p.n * p.k for p in shape.products() if p.name != "lm_head")

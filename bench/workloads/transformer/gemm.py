@@ -8,8 +8,8 @@ a slow card, where an iteration must stay under half a second. The slice is at l
 shapes, enough to be as efficient as the head's full width; ``product="lm_head"`` measures that full width.
 
 Inputs are seeded and scaled so that outputs have unit size. Weights are stored [n, k], as in models. A set smaller than
-twice the last-level cache is kept in several copies that run in turn, so that weights come from memory. In a mixture of
-experts each expert multiplies an equal share of the tokens.
+ten times the last-level cache is kept in several copies that run in turn, so that weights come from memory. In a
+mixture of experts each expert multiplies an equal share of the tokens.
 """
 
 from __future__ import annotations
@@ -74,11 +74,15 @@ class Layout:
     copies: int
     lm_slices: int
     memory_bytes: int
+    rotating_bytes: int
+    """What the iterations take turns over: every copy, and the whole LM head."""
     bytes_per_iteration: int
     flops_per_iteration: int
+    head_flops: int
+    """The LM head's share of ``flops_per_iteration``."""
 
 
-def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_bytes: int) -> Layout:
+def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, rotation_bytes: int) -> Layout:
     """Plan the buffers of a variant.
 
     Raises:
@@ -101,11 +105,11 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, cache_b
             each = Product(each.name, width, each.k)  # noqa: PLW2901
         chosen.append((each, rows))
     slices = -(-lm_vocab // flops.lm_slice_rows(shape)) if lm_vocab and product is None else 1
-    return layout_of(tuple(chosen), dtype, cache_bytes, lm_vocab if slices > 1 else 0, slices)
+    return layout_of(tuple(chosen), dtype, rotation_bytes, lm_vocab if slices > 1 else 0, slices)
 
 
 def layout_of(
-    products: tuple[tuple[Product, int], ...], dtype: Dtype, cache_bytes: int, lm_vocab: int = 0, lm_slices: int = 1
+    products: tuple[tuple[Product, int], ...], dtype: Dtype, rotation_bytes: int, lm_vocab: int = 0, lm_slices: int = 1
 ) -> Layout:
     """Plan the buffers of any set of (product, rows of one expert).
 
@@ -119,7 +123,7 @@ def layout_of(
             lm_weights = lm_vocab * each.k * dtype.itemsize
         else:
             weights += each.experts * each.n * each.k * dtype.itemsize
-    copies = copies_for(weights + inputs + outputs, cache_bytes)
+    copies = copies_for(weights + inputs + outputs, rotation_bytes)
     projections = sum(
         (1 if lm_vocab and e.name == "lm_head" else copies) * e.experts * freivalds.projection_bytes(e.n, e.k)
         for e, _ in products
@@ -134,8 +138,10 @@ def layout_of(
         memory_bytes=copies * (weights + inputs)
         + lm_weights
         + max(copies * outputs + projections + scratch, Values.pool_bytes(dtype.itemsize)),
+        rotating_bytes=copies * (weights + inputs + outputs) + lm_weights,
         bytes_per_iteration=inputs + outputs + sum(e.experts * e.n * e.k * dtype.itemsize for e, _ in products),
         flops_per_iteration=sum(2 * e.experts * rows * e.n * e.k for e, rows in products),
+        head_flops=sum(2 * rows * e.n * e.k for e, rows in products if e.name == "lm_head"),
     )
 
 
@@ -149,7 +155,7 @@ class GemmJob(RotatingJob):
 
     Args:
         native: whether the device multiplies the type natively.
-        tokens_per_iteration: tokens of the whole model that an iteration stands for.
+        tokens_per_iteration: tokens of the whole model, LM head included, that an iteration stands for.
         note: appended to the options of the job's facts.
     """
 
@@ -179,6 +185,8 @@ class GemmJob(RotatingJob):
             plan.bytes_per_iteration,
             tokens_per_iteration,
             plan.memory_bytes + memory.library_bytes(device, captured),
+            plan.rotating_bytes,
+            tokens_per_iteration and tokens_per_iteration / (1 - plan.head_flops / plan.flops_per_iteration),
             note,
         )
 
@@ -284,7 +292,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:
         BenchError: an unknown type, product or kind of input.
     """
     tokens = (variant.batch or 1) * (variant.seq or 1)
-    plan = layout(shape, dtypes.lookup(variant.dtype), tokens, variant.product, torch_device.cache_bytes(device))
+    plan = layout(shape, dtypes.lookup(variant.dtype), tokens, variant.product, torch_device.rotation_bytes(device))
     return build_products(device, variant, plan, None if variant.product else tokens / shape.layers)
 
 

@@ -10,6 +10,8 @@ from bench.model import BenchError, Device
 POOL_VALUES = 4_194_301
 """A prime, so that the tiled pool never aligns with a tensor's rows and neighbouring rows differ."""
 
+PART_VALUES = 1 << 18
+
 INPUT_KINDS = ("normal", "zeros", "ones", "structured")
 
 
@@ -38,24 +40,25 @@ class Values:
         else:
             pool = torch.full((POOL_VALUES,), float(kind == "ones"))
         self._pool = pool.to(device.torch_name)
+        self._part = torch.empty(PART_VALUES, device=device.torch_name)
 
     @staticmethod
     def pool_bytes(value_bytes: int) -> int:
-        """Bytes at the peak of filling: the pool, its scaled copy, and that copy in the tensor's type."""
-        return POOL_VALUES * (8 + (value_bytes if value_bytes < 4 else 0))
+        """Bytes at the peak of filling: the pool, a scaled part of it, and that part in the tensor's type."""
+        return POOL_VALUES * 4 + PART_VALUES * (4 + (value_bytes if value_bytes < 4 else 0))
 
     def fill(self, tensor: Tensor, scale: float = 1.0) -> Tensor:
         """Fill ``tensor`` in place with values times ``scale`` and return it; integers are rounded to [-127, 127]."""
-        if tensor.dtype == torch.int8:
-            size = 1.0 if self.kind == "ones" else 32.0
-            pool = (self._pool * (size * scale)).round_().clamp_(-127, 127).to(torch.int8)
-        else:
-            pool = (self._pool * scale).to(tensor.dtype)
+        integers = tensor.dtype == torch.int8
+        if integers:
+            scale *= 1.0 if self.kind == "ones" else 32.0
         flat = tensor.view(-1)
         done = 0
         while done < flat.numel():
-            count = min(POOL_VALUES - self._offset, flat.numel() - done)
-            flat[done : done + count].copy_(pool[self._offset : self._offset + count])
+            # In parts that stay in a cache, and no more of the pool than the tensor takes.
+            count = min(POOL_VALUES - self._offset, flat.numel() - done, PART_VALUES)
+            part = torch.mul(self._pool[self._offset : self._offset + count], scale, out=self._part[:count])
+            flat[done : done + count].copy_(part.round_().clamp_(-127, 127) if integers else part)
             done += count
             self._offset = (self._offset + count) % POOL_VALUES
         return tensor

@@ -22,9 +22,9 @@ def seed_of(variant: Variant) -> int:
     return SEED + settings_of(variant).seed
 
 
-def copies_for(copy_bytes: int, cache_bytes: int) -> int:
-    """Copies of a job's buffers that together exceed the last-level cache twice, at most :data:`MAX_COPIES`."""
-    return min(MAX_COPIES, max(1, math.ceil(2 * cache_bytes / copy_bytes)))
+def copies_for(copy_bytes: int, rotation_bytes: int) -> int:
+    """Copies of a job's buffers that together take at least ``rotation_bytes``, at most :data:`MAX_COPIES`."""
+    return min(MAX_COPIES, max(1, math.ceil(rotation_bytes / copy_bytes)))
 
 
 def poison(tensor: Tensor) -> None:
@@ -62,15 +62,21 @@ class RotatingJob(ABC):
         bytes_per_iteration: int,
         tokens_per_iteration: float | None,
         memory_bytes: int,
+        rotating_bytes: int,
+        block_tokens_per_iteration: float | None = None,
         options: str = "",
     ) -> Facts:
-        """The job's facts. ``suffix`` follows torch's version in ``implementation``, ``options`` the job's settings."""
+        """The job's facts. ``suffix`` follows torch's version in ``implementation``, ``options`` the job's settings;
+        ``rotating_bytes`` is what the iterations take turns over.
+        """
         peak = peaks.lookup(self._device, self._dtype.name)
         return Facts(
             implementation=f"torch-{torch.__version__}{suffix}",
             work_unit="FLOP",
             work_per_iteration=float(flops_per_iteration),
             tokens_per_iteration=tokens_per_iteration,
+            block_tokens_per_iteration=block_tokens_per_iteration,
+            cache_share_bound=min(1.0, torch_device.cache_bytes(self._device) / rotating_bytes),
             bytes_per_iteration=float(bytes_per_iteration),
             peak_work_per_s=peak.flops_per_s,
             peak_bytes_per_s=peak.bytes_per_s,

@@ -294,9 +294,9 @@ class ShapeTimer:
 
     @staticmethod
     def _sizes(device: Device, dtype: Dtype, grid: Grid) -> tuple[int, int, int]:
-        """Values in the pools of x, weights and outputs; the weights exceed the last-level cache twice."""
+        """Values in the pools of x, weights and outputs; the weights rotate past the last-level cache."""
         m, n, k = (axis[-1] for axis in grid.axes)
-        room = 2 * torch_device.cache_bytes(device) // dtype.itemsize
+        room = torch_device.rotation_bytes(device) // dtype.itemsize
         return m * k, max(n * k, room), m * n
 
     @classmethod
@@ -396,5 +396,6 @@ def build(device: Device, variant: Variant, shape: object = None) -> gemm.GemmJo
     else:
         found = variant
     m, n, k = parse(found.shape or "")
-    plan = gemm.layout_of(((Product("mamf", n, k), m),), dtypes.lookup(variant.dtype), torch_device.cache_bytes(device))
+    product, dtype = Product("mamf", n, k), dtypes.lookup(variant.dtype)
+    plan = gemm.layout_of(((product, m),), dtype, torch_device.rotation_bytes(device))
     return gemm.build_products(device, variant, plan, note="" if variant.shape else f" found={found.shape}")

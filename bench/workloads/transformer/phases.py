@@ -1,6 +1,7 @@
 """Phases ``prefill``, ``decode`` and ``train``: copies of a whole block that run in turn, as a job.
 
-As many copies of the block (weights, cache and activations) are made as exceed the last-level cache twice. On CUDA,
+As many copies of the block (weights, cache and activations) are made as exceed the last-level cache ten times, if the
+memory allows (:func:`~bench.workloads.transformer.torch_device.rotation_bytes`). On CUDA,
 prefill and decode are replayed from CUDA graphs, one per copy: no launch overhead, no allocation. With the option
 ``compile`` the block is fused by torch.compile; compilation happens in :func:`build`, outside all timing.
 """
@@ -49,7 +50,8 @@ def memory_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, c
     Each CUDA graph keeps memory of its own for temporaries such as keys and values repeated to all heads.
     """
     filled = copies * copy_bytes(shape, dtype, phase, batch, seq)
-    expanded = block.expanded_bytes(shape, dtype, batch, seq, device)
+    # Decode's queries come grouped by the head whose keys they share, so nothing is repeated.
+    expanded = 0 if phase == "decode" else block.expanded_bytes(shape, dtype, batch, seq, device)
     pool = Values.pool_bytes(dtype.itemsize)
     if phase == "train":
         before = copies * train.filled_bytes(shape, dtype, batch, seq)
@@ -81,6 +83,22 @@ def least_bytes(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, ex
     elif phase == "prefill":
         values += flops.cache_values(shape, batch, seq)
     return values * dtype.itemsize
+
+
+def model_tokens(shape: Shape, dtype: Dtype, phase: str, batch: int, seq: int, experts_used: int) -> float:
+    """Tokens of the whole model that an iteration of one block stands for, with the LM head on every token.
+
+    The head is not run here. It is taken to run at the block's own rate: of bytes in decode, which memory limits, and
+    of FLOPs in prefill and training.
+    """
+    tokens = batch * (1 if phase == "decode" else seq)
+    if phase == "decode":
+        block_cost = least_bytes(shape, dtype, phase, batch, seq, experts_used)
+        head_cost = flops.head_values(shape, tokens) * dtype.itemsize
+    else:
+        block_cost = block.flops_per_run(shape, phase, batch, seq)
+        head_cost = (3 if phase == "train" else 1) * flops.head_flops(shape, tokens)
+    return tokens / (shape.layers + head_cost / block_cost)
 
 
 def is_captured(device: Device, phase: str) -> bool:
@@ -116,8 +134,10 @@ class BlockJob(RotatingJob):
             ("-compile" if self._compiled else "") + ("-graph" if captured else ""),
             block.flops_per_run(shape, self._phase, batch, seq),
             least_bytes(shape, self._dtype, self._phase, batch, seq, used),
-            tokens / shape.layers,
+            model_tokens(shape, self._dtype, self._phase, batch, seq, used),
             memory_bytes,
+            copies * copy_bytes(shape, self._dtype, self._phase, batch, seq),
+            tokens / shape.layers,
             " compile=on" if self._compiled else "",
         )
 
@@ -210,7 +230,7 @@ def build(device: Device, variant: Variant, shape: Shape) -> BlockJob:
             "leave out --compile for this phase",
         )
     phase, batch, seq = variant.phase or "", variant.batch or 1, variant.seq or 1
-    copies = copies_for(copy_bytes(shape, dtype, phase, batch, seq), torch_device.cache_bytes(device))
+    copies = copies_for(copy_bytes(shape, dtype, phase, batch, seq), torch_device.rotation_bytes(device))
     needed = memory_bytes(shape, dtype, phase, batch, seq, copies, device)
     needed += memory.library_bytes(device, is_captured(device, phase))
     memory.require(device, needed, variant.label)

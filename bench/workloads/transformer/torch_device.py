@@ -12,6 +12,10 @@ from bench.model import BenchError, Device, first_line
 UNKNOWN_CACHE_BYTES = 256 << 20
 """Assumed where a device does not report its last-level cache: the largest of any GPU (MI300X's 256 MiB)."""
 
+ROTATION_CACHES = 10
+ROTATION_SHARE = 1 / 24
+"""The dozen jobs of a default run, which stay built for their repeats, then take no more than half of the memory."""
+
 
 def synchronize(device: Device) -> None:
     """Return once all queued work is done.
@@ -45,6 +49,17 @@ def cache_bytes(device: Device) -> int:
         return int(getattr(torch.cuda.get_device_properties(device.index), "L2_cache_size", 0)) or UNKNOWN_CACHE_BYTES
     # ROCm reports the L2 of one die and not the Infinity Cache behind it.
     return UNKNOWN_CACHE_BYTES
+
+
+def rotation_bytes(device: Device) -> int:
+    """How many bytes a job's buffers should take turns over, so that its weights come from memory.
+
+    Ten times the last-level cache, or what :data:`ROTATION_SHARE` of the device's memory allows, but twice the cache
+    at least (also where the memory is not known).
+    """
+    cache = cache_bytes(device)
+    room = int(ROTATION_SHARE * (device.memory_bytes or 0))
+    return max(2 * cache, min(ROTATION_CACHES * cache, room))
 
 
 def check_device(device: Device) -> str:

@@ -7,7 +7,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.model import Device
+from bench.model import Device, Variant
+from bench.workloads import load
 from bench.workloads.transformer import (
     block,
     dtypes,
@@ -16,8 +17,10 @@ from bench.workloads.transformer import (
     gemm,
     phases,
     shapes,
+    torch_device,
 )
 from tests.support.transformer import (
+    CPU,
     MIXTURE,
     full_attention,
     make_block,
@@ -123,3 +126,41 @@ def test_intensity_of_decode_grows_with_the_batch():
 
     assert intensity(1) == pytest.approx(1, rel=0.1)
     assert intensity(1) < intensity(16) < intensity(64) < 64
+
+
+@pytest.mark.parametrize("phase", ["gemm", "prefill", "decode", "train"])
+def test_modelled_tokens_follow_one_convention(phase, monkeypatch):
+    """With the head: the device's rate ÷ the cost of a token of the whole model, head included; without: a block's."""
+    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 16)
+    shape, dtype, batch, seq = shapes.load("tiny"), dtypes.lookup("fp32"), 2, 16
+    job = load("transformer").build(CPU, Variant("transformer", phase, "tiny", "fp32", batch, seq))
+    facts = job.facts
+    job.close()
+    tokens = batch * (1 if phase == "decode" else seq)
+    if phase == "decode":
+        block_cost = phases.least_bytes(shape, dtype, phase, batch, seq, 1)
+        head_cost = 4 * (shape.vocab * shape.d_model + batch * (shape.vocab + shape.d_model))
+        done = block_cost
+    else:
+        block_cost = (
+            flops.linear_flops(shape, tokens) if phase == "gemm" else block.flops_per_run(shape, phase, batch, seq)
+        )
+        head_cost = (3 if phase == "train" else 1) * 2 * tokens * shape.vocab * shape.d_model
+        done = facts.work_per_iteration
+    whole_model = (shape.layers * block_cost + head_cost) / tokens
+    assert facts.tokens_per_iteration == pytest.approx(done / whole_model, rel=1e-3)
+    assert facts.block_tokens_per_iteration == pytest.approx(done / (shape.layers * block_cost / tokens), rel=1e-6)
+    assert facts.tokens_per_iteration < facts.block_tokens_per_iteration
+
+
+def test_gemm_and_prefill_of_a_model_differ_by_attention_alone():
+    """At equal rates their tokens/s are as their costs: the LM head is in both."""
+    shape, dtype = shapes.load("llama3-8b"), dtypes.lookup("bf16")
+    tokens, rate = 2048, 1e12
+    plan = gemm.layout(shape, dtype, tokens, None, 1)
+    by_gemm = rate / plan.flops_per_iteration * tokens / shape.layers
+    prefill = flops.prefill_flops(shape, 1, tokens)
+    by_prefill = rate / prefill * phases.model_tokens(shape, dtype, "prefill", 1, tokens, 1)
+    attention = flops.attention_flops(shape, 1, flops.causal_pairs(tokens))
+    head = flops.head_flops(shape, tokens) / shape.layers
+    assert by_prefill / by_gemm == pytest.approx((prefill - attention + head) / (prefill + head), rel=1e-3)

@@ -14,6 +14,7 @@ from bench.workloads.transformer import (
     gemm,
     memory,
     shapes,
+    torch_device,
 )
 from bench.workloads.transformer.inputs import INPUT_KINDS
 from bench.workloads.transformer.options import BlockSettings
@@ -111,9 +112,26 @@ def test_every_row_of_the_vocabulary_is_read_in_turn(small_cache: None) -> None:
 
 
 def test_copies_exceed_the_cache() -> None:
-    plan = gemm.layout(shapes.load("tiny"), dtypes.lookup("bf16"), 16, None, 32 << 20)
-    assert plan.copies * plan.bytes_per_iteration >= 2 * (32 << 20)
+    plan = gemm.layout(shapes.load("tiny"), dtypes.lookup("bf16"), 16, None, 64 << 20)
+    assert plan.rotating_bytes >= 64 << 20
+    assert plan.copies * plan.bytes_per_iteration >= 64 << 20
     assert gemm.layout(shapes.load("llama3-8b"), dtypes.lookup("bf16"), 16, None, 32 << 20).copies == 1
+
+
+@pytest.mark.parametrize(("cache", "bound"), [(1 << 20, 0.5), (1 << 40, 1.0)])
+def test_a_row_says_how_much_the_cache_may_have_served(
+    cache: int, bound: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: cache)
+    monkeypatch.setattr(torch_device, "rotation_bytes", lambda device: 2 << 20)
+    shares = []
+    for phase in ("gemm", "decode"):
+        one = Variant("transformer", phase, "tiny", "fp32", 1, TOKENS)
+        job = load("transformer").build(CPU, one)
+        shares.append(job.facts.cache_share_bound)
+        job.close()
+    assert all(0 < share <= bound for share in shares)
+    assert bound < 1 or shares == [1.0, 1.0]
 
 
 def test_mixture_spreads_its_tokens() -> None:

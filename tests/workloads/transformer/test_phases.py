@@ -79,7 +79,7 @@ def test_peak_memory_is_as_announced(phase, shape, dtype, batch, seq, monkeypatc
 
 @pytest.mark.parametrize("phase", ["prefill", "decode", "train"])
 def test_keys_and_values_repeated_to_all_heads_are_announced(phase, monkeypatch):
-    """Where a GPU's fused attention knows no groups; tensors lie on the CPU."""
+    """Where a GPU's fused attention knows no groups; tensors are on the CPU. Decode repeats none."""
     shape = dataclasses.replace(shapes.load("tiny"), d_model=256, ffn=256, heads=16, kv_heads=2, head_dim=64)
     monkeypatch.setattr(block, "groups_unfused", lambda device, value_bytes: True)
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1)

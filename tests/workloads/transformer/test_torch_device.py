@@ -38,6 +38,20 @@ def test_gpu_memory_and_cache_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory.library_bytes(CPU) == 0
 
 
+@pytest.mark.parametrize(
+    ("memory_gib", "caches"),
+    [(80, 10), (None, 2), (0.1, 2), (6, 5.12)],
+    ids=["enough", "unknown", "too little", "some"],
+)
+def test_buffers_rotate_over_ten_caches_where_memory_allows(
+    memory_gib: float | None, caches: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 50 << 20)
+    memory_bytes = None if memory_gib is None else int(memory_gib * 2**30)
+    device = Device("cuda", 0, "a card", memory_bytes=memory_bytes)
+    assert torch_device.rotation_bytes(device) == pytest.approx(caches * (50 << 20), rel=1e-6)
+
+
 def test_checks_run_where_float64_is_sure() -> None:
     assert torch_device.check_device(Device("cuda", 1, "x")) == "cuda:1"
     assert torch_device.check_device(Device("rocm", 1, "x")) == "cuda:1"
