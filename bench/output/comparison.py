@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.metrics import METRICS
 from bench.analysis.settings import SETTINGS
 from bench.model import Comparison
+from bench.output.answer import answer
 from bench.output.document import Document, Grid
 from bench.output.format import MISSING, plus_minus, quantity
 from bench.output.verdict import verdicts
@@ -56,9 +57,14 @@ def comparison(result: Result, *, every: bool = False, frame: pd.DataFrame | Non
         grids=(comparison_grid(result, every=every),),
         rows=flat(result),
         notes=tuple(comparison_notes(result)),
-        lead=(*verdicts(result), *difference_notes(result)),
+        lead=(*verdicts(result), *difference_notes(result)) if result.baseline is not None else _alone(result),
         windows=lambda: [] if frame is None else _plain(frame),
     )
+
+
+def _alone(result: Result) -> tuple[str, ...]:
+    """With nothing to compare, what the card does."""
+    return tuple(filter(None, [answer(result)]))
 
 
 def _plain(frame: pd.DataFrame) -> list[Mapping[Any, Any]]:

@@ -8,6 +8,7 @@ seconds.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,7 @@ class TerminalObserver:
         self._begun_s = clock()
         self._logged_s: float | None = None
         self._doing = self._now = ""
+        self._noted: Counter[str] = Counter()
         self._live: Live | None = None
         if console.is_terminal and not quiet:
             self._live = Live(
@@ -69,6 +71,9 @@ class TerminalObserver:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+        for message, count in self._noted.items():
+            if count > 1:
+                self._console.print(Text(f"{clean(message)} ({count} times)", style="yellow"))
 
     def begin(self, windows: int, seconds: float) -> None:
         """Count windows and time anew: of a device, or of a power limit."""
@@ -108,8 +113,13 @@ class TerminalObserver:
         return Text.assemble(("━" * filled, "green"), ("━" * (room - filled), "bright_black"), f" {text}")
 
     def note(self, message: str) -> None:
-        """A sentence that stays on the screen, also with ``--quiet``: it says what is missing from the result."""
-        self._console.print(Text(clean(message), style="yellow"))
+        """A sentence that stays on the screen, also with ``--quiet``: it says what is missing from the result.
+
+        What is noted again is counted, and said once more at the end with its count.
+        """
+        self._noted[message] += 1
+        if self._noted[message] == 1:
+            self._console.print(Text(clean(message), style="yellow"))
 
     def hint(self, message: str) -> None:
         """Advice that ``--quiet`` leaves out."""

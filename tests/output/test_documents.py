@@ -156,11 +156,31 @@ def test_notes_of_a_run() -> None:
     assert row_notes(factory.run(A)) == []
 
 
+def test_notes_that_differ_in_figures_only_are_said_once() -> None:
+    records = [
+        replace(factory.sha256d(repeat=number), warnings=f"counter and samples are {number}.4% apart")
+        for number in range(1, 11)
+    ]
+    assert row_notes(records) == [
+        "counter and samples are 1.4% apart, and 9 more with other figures (10 of 10 windows)"
+    ]
+
+
+def test_not_steady_is_said_once_with_what_moved_and_only_where_energy_was_read() -> None:
+    warm = "not steady after the warm-up: rate by 3.1%, power by 2.0%"
+    records = [replace(factory.sha256d(repeat=number), steady=False, warnings=warm) for number in (1, 2)]
+    records.append(replace(factory.gemm(), steady=False))
+    (note,) = row_notes(records)
+    assert note.endswith(": sha256d scan (rate by 3.1%, power by 2.0%); transformer gemm llama3-8b bf16 b1 s8192")
+    assert row_notes([replace(record, steady=False) for record in factory.run(A, metered=False)]) == []
+
+
 def test_the_share_of_the_peak_is_told_with_its_source_and_the_clock_that_explains_over_100_percent() -> None:
     usual = factory.gemm(mbu=0.25, peak_source="stated: made up, at 1755 MHz boost")
     (note,) = peak_notes([usual])
-    assert note.startswith(
-        "transformer gemm llama3-8b bf16 b1 s8192: MFU 70.8%, MBU 25.0% of the peak (stated: made up"
+    assert note == (
+        "of the peak (stated: made up, at 1755 MHz boost): "
+        "transformer gemm llama3-8b bf16 b1 s8192 MFU 70.8%, MBU 25.0%"
     )
     assert "SM clock" not in note
     (note,) = peak_notes([replace(usual, mfu=1.04, sm_clock_mhz_mean=1900.0)])
