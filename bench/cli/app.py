@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from bench import __version__
 from bench.cli import compare as comparing
-from bench.cli import devices, doctor, economics, options, report, results, sensor, site, streams, verify
+from bench.cli import devices, doctor, economics, fleet, options, report, results, sensor, site, streams, verify
 from bench.cli import merge as merging
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
@@ -52,6 +52,7 @@ for command, name in (
     (verify.recompute, "recompute"),
 ):
     app.command(command, name=name)
+app.command(fleet.app)
 app.command(results.app)
 
 

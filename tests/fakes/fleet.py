@@ -1,7 +1,7 @@
 """``python -m tests.fakes.fleet …``: the real command on pretended NVIDIA cards, with the fake workload.
 
 The cards are those of the fake NVML's script that CUDA_VISIBLE_DEVICES shows (UUIDs or indices, as CUDA reads it).
-``FAKE_NVML_SCRIPTS`` names a folder with a script per node, chosen by ``--node`` or Slurm's name of the node.
+``FAKE_NVML_SCRIPTS`` names a folder with a script per node, chosen by ``--node``.
 ``FAKE_FAULT_CARD`` limits ``FAKE_FAULT`` to the card of that UUID; the fault ``kill`` ends the process by SIGKILL.
 """
 
@@ -18,10 +18,11 @@ from bench.model import Device
 
 
 def _script() -> None:
+    """Choose the node's script; a launcher, which is on no node, gets none."""
     folder = os.environ.get("FAKE_NVML_SCRIPTS")
-    if folder and "FAKE_NVML_SCRIPT" not in os.environ:
-        named = dict(zip(sys.argv, sys.argv[1:], strict=False)).get("--node")
-        os.environ["FAKE_NVML_SCRIPT"] = str(Path(folder) / (named or os.environ["SLURMD_NODENAME"]))
+    node = dict(zip(sys.argv, sys.argv[1:], strict=False)).get("--node")
+    if folder and node:
+        os.environ["FAKE_NVML_SCRIPT"] = str(Path(folder) / node)
 
 
 def accelerators() -> list[Device]:

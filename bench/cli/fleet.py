@@ -1,0 +1,174 @@
+"""``bitwatt fleet``: one plan on every card of a cluster, by the engine that runs there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Group, Parameter
+
+from bench.cli import options, streams
+from bench.cli.worker import Level, at_level
+from bench.measure.plan import RunPlan
+from bench.model import EXIT_INVALID, EXIT_OK, BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.fleet.layout import Fleet
+
+LINE_S = 30.0
+"""Between two lines of progress where stderr is not a terminal."""
+
+app = App(name="fleet", help="Measure every card of a cluster, with Slurm, Ray, Kubernetes or ssh.")
+
+_FILE = Parameter(group=Group("Plan", sort_key=0))
+PlanFile = Annotated[Path | None, _FILE]
+
+
+@Parameter(name="*", group=Group("Fleet", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class FleetOptions:
+    """What all launchers take."""
+
+    resume: Path | None = None
+    """Go on with the fleet in this folder: measure what is missing, then merge."""
+    together: bool = False
+    """All cards of a node at once (default)."""
+    one_by_one: bool = False
+    """One card of a node after another."""
+    level: Level | None = None
+    """quick, medium or long, by minutes per card."""
+    command: str | None = None
+    """How the nodes start bitwatt, such as /opt/bitwatt/bin/bitwatt; default: this very Python."""
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    """The merged file; default: fleet.parquet in the folder."""
+
+    @property
+    def mode(self) -> str:
+        """As the worker's flag."""
+        if self.together and self.one_by_one:
+            raise BenchError("--together and --one-by-one exclude each other", "give one of them")
+        return "one-by-one" if self.one_by_one else "together"
+
+
+@app.command
+def slurm(
+    run_plan: options.Plan = RunPlan(),
+    fleet_options: FleetOptions = FleetOptions(),
+    *,
+    plan: PlanFile = None,  # noqa: ARG001 - read before the command line is (plan_defaults)
+    nodes: int | None = None,
+    gpus_per_node: int | None = None,
+    partition: str | None = None,
+    time_limit: str | None = None,
+    account: str | None = None,
+    start_at: str | None = None,
+    dry_run: bool = False,
+    detach: bool = False,
+) -> int:
+    """Submit one job to Slurm: a worker per node, followed to its end and merged.
+
+    The job goes on if this command is interrupted; --resume follows it, or submits what is missing.
+
+    Parameters
+    ----------
+    plan
+        A TOML file with options, by group; options given here override it.
+    nodes
+        How many nodes.
+    gpus_per_node
+        Cards per node; without it no GPU is asked for and the CPU is measured.
+    partition
+        Slurm partition.
+    time_limit
+        Slurm time limit, such as 01:00:00.
+    account
+        Slurm account.
+    start_at
+        All nodes begin at this moment (UTC).
+    dry_run
+        Print the batch file; submit nothing.
+    detach
+        Submit, and do not wait.
+    """
+    from bench.fleet import launch, layout
+    from bench.fleet import slurm as engine
+
+    folder = fleet_options.resume or run_plan.output.out
+    if fleet_options.resume:
+        fleet = launch.resume(folder, "slurm")
+        text = None if engine.state(fleet.job) else engine.again(folder, fleet)
+    else:
+        if not nodes or nodes < 1:
+            raise BenchError("the number of nodes is missing", "give --nodes N, or --resume DIR")
+        settings = _settings(fleet_options, partition=partition, time=time_limit, account=account, start_at=start_at)
+        fleet = layout.Fleet("slurm", nodes, gpus_per_node, settings=settings)
+        text = engine.script(folder, fleet, nodes=nodes)
+    if dry_run:
+        streams.put(text or "# nothing is missing\n")
+        return EXIT_OK
+    if not fleet_options.resume:
+        launch.begin(folder, at_level(run_plan, fleet_options.level), fleet)
+    if text is not None:
+        fleet = engine.submit(folder, fleet, text)
+        streams.say(f"submitted job {fleet.job}: {folder / engine.SCRIPT}")
+    if detach:
+        return EXIT_OK
+    with _showing() as show:
+        launch.follow(folder, lambda: engine.state(fleet.job), show)
+    return _merge(folder, fleet, fleet_options)
+
+
+def _settings(chosen: FleetOptions, **more: str | None) -> dict[str, str]:
+    """What a fleet's file keeps for a resumed one."""
+    found = {"mode": chosen.mode, "command": chosen.command, **more}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _merge(folder: Path, fleet: Fleet, chosen: FleetOptions) -> int:
+    """Merge what there is, and say how to get what is missing."""
+    from bench.cli import fleet_tables
+    from bench.fleet import layout
+    from bench.fleet import merge as merging
+
+    output = chosen.output or folder / "fleet.parquet"
+    try:
+        merged = merging.merge([folder], output, streams.say)
+    except BenchError:
+        if not layout.missing(folder):
+            raise
+        missing = tuple(layout.missing(folder))
+    else:
+        missing = merged.missing
+        streams.say(f"wrote {output}: {merged.rows} rows of {merged.cards} cards on {merged.nodes} nodes")
+    streams.show(fleet_tables.missing(missing))
+    if missing:
+        streams.say(f"{len(missing)} missing; to measure them: bitwatt fleet {fleet.engine} --resume {folder}")
+    return EXIT_INVALID if missing else EXIT_OK
+
+
+@contextmanager
+def _showing() -> Iterator[Callable[[str], None]]:
+    """How progress is shown: one line that changes on a terminal, else a line now and then where it has changed."""
+    from rich.text import Text
+
+    console = streams.err()
+    if console.is_terminal:
+        with console.status("") as status:
+            yield lambda text: status.update(Text(text))
+        return
+    last_text, last_s = "", -LINE_S
+
+    def show(text: str) -> None:
+        nonlocal last_text, last_s
+        now_s = time.monotonic()
+        if text != last_text and now_s - last_s >= LINE_S:
+            last_text, last_s = text, now_s
+            streams.say(text)
+
+    yield show
