@@ -16,6 +16,7 @@ def economics(
     ai: str | None = None,
     site_mw: float | None = None,
     print_prices: bool = False,
+    all: bool = False,  # noqa: A002 - the flag's name
     format: FormatOption = "table",  # noqa: A002 - the flag's name
 ) -> None:
     """Convert results to money: each card mining and doing AI, break-evens, and a whole site of either.
@@ -32,6 +33,8 @@ def economics(
         Power of the site at its meter, in MW.
     print_prices
         Print the price file to start from.
+    all
+        Show every card in the tables, not only those with the highest net where there are many.
     format
         Format of the tables on stdout.
     """
@@ -48,4 +51,4 @@ def economics(
             f"these are the example prices of {known.as_of}; give your own with --prices (start from --print-prices)"
         )
     outlook = economics.evaluate(economics.cards(storage.read(files or [], economics.COLUMNS), ai), known, site_mw)
-    streams.show(output.economics(outlook), format)
+    streams.show(output.economics(outlook, every=all), format)

@@ -33,4 +33,9 @@ def _grid(found: Sequence[tuple[Device, Sensor]]) -> Grid:
         detail = ", ".join(part for part in (device.arch, device.driver, device.runtime) if part)
         cores = MISSING if device.cores is None else str(device.cores)
         rows.append((device.label, device.name, cores, memory, detail or MISSING, power))
-    return Grid(("device", "name", "cores", "memory", "arch, driver, runtime", "power"), tuple(rows), frozenset({2, 3}))
+    return Grid(
+        ("device", "name", "cores", "memory", "arch, driver, runtime", "power"),
+        tuple(rows),
+        frozenset({2, 3}),
+        drop=(3, 2),
+    )

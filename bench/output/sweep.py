@@ -44,5 +44,5 @@ def _grid(frontier: Frontier) -> Grid:
                 ", ".join(marks),
             )
         )
-    header = ("power limit", "power", "rate", "work per joule", "n", "")
-    return Grid(header, tuple(rows), frozenset(range(5)), title=frontier.label)
+    header = ("power limit", "power", "rate", "work per joule", "n", "mark")
+    return Grid(header, tuple(rows), frozenset(range(5)), title=frontier.label, drop=(4, 1))

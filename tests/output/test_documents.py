@@ -55,7 +55,7 @@ def run_grid(records: list[Record]) -> output.Grid:
         (Range(None, None, None), "–"),
         (None, "–"),
         (Range(-1310.0, 0.0, 26_900_000.0), "0 [-1.31k, 26.9M]"),
-        (Range.of(9.3e-8), "9.3e-08"),
+        (Range.of(9.3e-8), "9.30e-08"),
     ],
 )
 def test_money(value: Range | None, text: str) -> None:

@@ -58,7 +58,7 @@ def table(grid: Grid, width: int) -> Text:
         row(texts, grid.styles[number] if grid.styles else "")
     left_out = [header[number] for number in grid.drop if number not in columns]
     if left_out:
-        note = f"Not shown at this width: {', '.join(left_out)}. A wider terminal or --format csv shows all."
+        note = f"Not shown at this width: {'; '.join(left_out)}. A wider terminal or --format csv shows all."
         for text in wrap(note, width):
             add(text, "dim")
     return Text("\n").join(lines)
