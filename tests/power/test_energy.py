@@ -250,7 +250,7 @@ def test_idle_power() -> None:
 
 def test_ticks_lie_between_polls_and_within_a_period() -> None:
     samples = [Sample(int(t * 1e9), counter_j=c) for t, c in ((0.0, 5.0), (0.05, 5.0), (0.1, 8.0), (0.3, 9.0))]
-    assert [(tick.t_ns, tick.half_ns, tick.counter_j) for tick in ticks(samples, 0.1)] == [
+    assert [(tick.t_ns, tick.half_ns, tick.value) for tick in ticks(samples, 0.1)] == [
         (pytest.approx(0.075e9), pytest.approx(0.025e9), 8.0),
         (pytest.approx(0.25e9), pytest.approx(0.05e9), 9.0),
     ]
