@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 
 from bench import storage
-from bench.model import BenchError, Energy, Record, Window
+from bench.model import METHOD_VERSION, BenchError, Energy, Record, Window
 from bench.model.sidecar import SIDECAR_SUFFIX, Sidecar
 from bench.model.text import clean
 from bench.power import energy
@@ -82,7 +82,8 @@ def recompute(path: Path) -> Recomputation:
     """Recompute the figures of a sidecar, or of the sidecar of a CSV.
 
     Raises:
-        BenchError: there is no sidecar, it is damaged, or the CSV cannot be read.
+        BenchError: there is no sidecar, it is damaged, the CSV cannot be read, or its rows were measured by another
+            method than this version's.
     """
     if path.name.endswith(SIDECAR_SUFFIX):
         sidecar_path = path
@@ -91,10 +92,24 @@ def recompute(path: Path) -> Recomputation:
         sidecar_path, csv_path = storage.sidecar_path(path), path
     if not sidecar_path.is_file():
         raise BenchError(f"there is no file {sidecar_path}", "keep a result's CSV and its sidecar in one folder")
-    rows = figures(storage.read_sidecar(sidecar_path))
+    sidecar = storage.read_sidecar(sidecar_path)
+    _check_method(sidecar)
+    rows = figures(sidecar)
     if not csv_path.is_file():
         return Recomputation(sidecar_path, None, rows, ())
     return Recomputation(sidecar_path, csv_path, rows, differences(rows, storage.read_records(csv_path)))
+
+
+def _check_method(sidecar: Sidecar) -> None:
+    """Refuse rows of another method, whose joules this version cannot recompute."""
+    for note in sidecar.windows:
+        method = note.columns.get("method_version")
+        if note.sensor is not None and method not in (None, METHOD_VERSION):
+            raise BenchError(
+                f"{sidecar.path.name}: row {note.row} was measured by method {method}, this version recomputes method"
+                f" {METHOD_VERSION} only",
+                f"use bitwatt {note.columns.get('harness_version') or 'of that time'}, which wrote it",
+            )
 
 
 def figures(sidecar: Sidecar) -> tuple[Row, ...]:

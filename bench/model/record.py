@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 """Version of the CSV's columns. History: 1 = first."""
 
 
-METHOD_VERSION = "2"
+METHOD_VERSION = "3"
 """Version of the way energy is measured (docs/method.md). Rows of different methods are never pooled."""
 
 

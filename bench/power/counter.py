@@ -188,9 +188,9 @@ def step_w(one: Update, other: Update) -> float:
 def part_time_j(samples: Sequence[Sample], window: Window, sensor: Sensor, used: Sequence[Update]) -> float:
     """95% half-width of a counter that may sum the same part-time readings as the power field publishes.
 
-    Nothing proves that it does not, except its own scatter (:func:`_sees_more`). The share of time in which the sensor
-    does not sample can be missed: by chance, as the scatter of neighbouring readings shows; or in step with the load, as
-    slow variance of the counter's own power shows.
+    Nothing proves that it does not, except its own scatter (:func:`_sees_more`). The share of time in which the
+    sensor does not sample can be missed: by chance, as the scatter of neighbouring readings shows; or in step with the
+    load, as slow variance of the counter's own power shows.
     """
     if sensor.counter_period_s is not None and sensor.counter_period_s < PROMPT_S:
         return 0.0  # RAPL: samples all the time, and its noise averages out over thousands of updates

@@ -13,7 +13,7 @@ import pytest
 
 from bench import storage
 from bench.audit.recompute import COLUMNS, recompute, to_csv
-from bench.model import BenchError
+from bench.model import METHOD_VERSION, BenchError
 from tests.fakes.nvml.build import build
 from tests.fakes.nvml.truth import Card, Curve, write_script
 from tests.support.paths import ROOT
@@ -100,3 +100,13 @@ def test_as_csv(result: Path) -> None:
 def test_without_a_sidecar(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="there is no file"):
         recompute(tmp_path / "x.csv")
+
+
+def test_rows_of_another_method_are_refused_by_name(result: Path, tmp_path: Path) -> None:
+    sidecar = storage.sidecar_path(result).read_text(encoding="utf-8")
+    mine = f'"method_version":"{METHOD_VERSION}"'
+    assert mine in sidecar
+    other = storage.sidecar_path(tmp_path / "old.csv")
+    other.write_text(sidecar.replace(mine, '"method_version":"1"'), encoding="utf-8")
+    with pytest.raises(BenchError, match="measured by method 1, this version recomputes method"):
+        recompute(other)
