@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from bench import workloads
 from bench.data.toml_file import read_toml
 from bench.measure.timing import TimingOptions
 from bench.model import BenchError
-from bench.model.options import Names, flag, option_group
+from bench.model.options import Names, described, flag, option_group
 from bench.power.options import PowerOptions
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.transformer.options import TransformerOptions
@@ -28,8 +28,10 @@ class SelectionOptions:
 
     device: str = "auto"
     """auto (every accelerator, else the CPU), cuda, cuda:1, rocm, xpu, mps, musa, mlu or cpu."""
-    workload: Names = tuple(workloads.WORKLOADS)
-    """Workloads: sha256d, scrypt, transformer."""
+    workload: Annotated[Names, described(f"Workloads: {', '.join(workloads.WORKLOADS)}; default: all.")] = tuple(
+        workloads.WORKLOADS
+    )
+    """Workloads, by the names of the registry."""
 
     def __post_init__(self) -> None:
         for name in self.workload:

@@ -22,6 +22,11 @@ Names = Annotated[tuple[str, ...], Parameter(converter=_split, n_tokens=1)]
 Numbers = Annotated[tuple[int, ...], Parameter(converter=_split, n_tokens=1)]
 
 
+def described(text: str) -> Parameter:
+    """The help of one option where it is computed, from a registry for example; otherwise its docstring is its help."""
+    return Parameter(help=text)
+
+
 def option_group(heading: str, order: int) -> Parameter:
     """Decorates the dataclass of an option group: each field is a flag, listed under ``heading`` in ``--help``."""
     return Parameter(name="*", group=Group(heading, sort_key=order))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from bench.model import BenchError, Variant
-from bench.model.options import Names, Numbers, option_group
+from bench.model.options import Names, Numbers, described, option_group
+from bench.workloads.transformer import shapes
 
 SEARCH_BUDGET_S = 100.0
 """Default limit of a search in seconds; with set-up it ends within two minutes."""
@@ -25,8 +26,8 @@ class TransformerOptions:
         BenchError: a number out of range, or a search budget without a search.
     """
 
-    shape: Names = ()
-    """Model shapes: tiny, llama3-8b, llama3-70b, mixtral-8x7b, or MxNxK for one product."""
+    shape: Annotated[Names, described(f"Model shapes: {', '.join(shapes.names())}, or MxNxK for one product.")] = ()
+    """Model shapes, by the names of the files in ``bench/data/shapes``, or MxNxK for one product."""
     shape_file: Path | None = None
     """A TOML file with a model shape of your own."""
     phase: Names = ()
