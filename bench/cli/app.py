@@ -13,8 +13,21 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from bench import __version__
+from bench.cli import (
+    calibrate,
+    devices,
+    doctor,
+    economics,
+    fleet,
+    options,
+    report,
+    results,
+    sensor,
+    site,
+    streams,
+    verify,
+)
 from bench.cli import compare as comparing
-from bench.cli import devices, doctor, economics, fleet, options, report, results, sensor, site, streams, verify
 from bench.cli import merge as merging
 from bench.cli import run as running
 from bench.cli import sweep as sweeping
@@ -48,6 +61,7 @@ for command, name in (
     (working.worker, "worker"),
     (merging.merge, "merge"),
     (sensor.sensor, "sensor"),
+    (calibrate.calibrate, "calibrate"),
     (verify.verify, "verify"),
     (verify.recompute, "recompute"),
 ):

@@ -62,7 +62,7 @@ def pattern(period_s: float, seconds: float, chance: random.Random) -> list[Stre
 
 def apply(job: Job, stretches: Sequence[Stretch], progress: Callable[[float], None]) -> Load:
     """Run the pattern. ``progress`` gets the seconds that have passed, after each stretch."""
-    iterations = _iterations(job)
+    iterations = launch_iterations(job)
     begun_ns = time.monotonic_ns()
     time.sleep(IDLE_S)
     busy: list[tuple[float, float]] = []
@@ -86,7 +86,7 @@ def apply(job: Job, stretches: Sequence[Stretch], progress: Callable[[float], No
     return Load(tuple(busy), tuple(blocks), POLL_S)
 
 
-def _iterations(job: Job) -> int:
+def launch_iterations(job: Job) -> int:
     """Iterations that take about :data:`LAUNCH_S`."""
     iterations = 1
     while True:

@@ -1,4 +1,4 @@
-"""What a self-test of a power sensor finds: its properties, and one estimate of each."""
+"""What tests of a power sensor find: its properties, each with an estimate; its gain and offset."""
 
 from __future__ import annotations
 
@@ -31,3 +31,27 @@ class Estimate:
     """95%."""
     unit: str = ""
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The mean power of one window by both meters, in watts, with 95% half-widths."""
+
+    true_w: float
+    true_half_w: float
+    reading_w: float
+    reading_half_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """reading = gain × true + offset."""
+
+    gain: float
+    offset_w: float
+    gain_uncertainty: float
+    """Relative, 95%."""
+    offset_uncertainty_w: float
+    """95%."""
+    scatter: float
+    """Root of chi² per degree of freedom: above 1 where the windows differ by more than their half-widths say."""

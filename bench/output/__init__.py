@@ -10,6 +10,7 @@ Formats are in :mod:`bench.output.formats`, one file each; progress is in :mod:`
 figures in :mod:`bench.output.format`.
 """
 
+from bench.output.calibration import calibration, calibration_file
 from bench.output.comparison import comparison
 from bench.output.devices import devices
 from bench.output.document import Document, Grid
@@ -24,6 +25,8 @@ __all__ = [
     "Document",
     "Format",
     "Grid",
+    "calibration",
+    "calibration_file",
     "comparison",
     "devices",
     "economics",
