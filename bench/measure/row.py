@@ -44,6 +44,7 @@ class Context:
     torch: str | None = None
     cupy: str | None = None
     device_choice: str | None = None
+    neighbours: str | None = None
     host_state: HostState = field(default_factory=HostState)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import power, storage, workloads
-from bench.measure import devices, plugins, provenance, row, runner
+from bench.measure import devices, neighbours, plugins, provenance, row, runner
 from bench.measure.observer import Observer, Rendezvous, Silent
 from bench.measure.plan import RunPlan, to_dict
 from bench.measure.timing import Timing, reads_watts, timing
@@ -137,7 +138,15 @@ def run_device(
         if meter.sensor.reason:
             observer.hint(f"no watts for {device.label}: {meter.sensor.reason}")
         durations = timing(plan.timing, metered=reads_watts(meter.sensor))
-        context = provenance.context(device_choice, device, host_label=plan.output.host_label)
+        if plan.timing.wait_idle_s is not None:
+            neighbours.wait(plan.timing.wait_idle_s, observer)
+        if str(others := neighbours.look()):
+            observer.hint(f"{others}: figures may be too low")
+        context = replace(
+            provenance.context(device_choice, device, host_label=plan.output.host_label), neighbours=others.column
+        )
+        if threads := thread_limit(plan, device):
+            observer.note(threads)
         meter.start()
         reference = stack.enter_context(ZeusMeter(meter.sensor)) if plan.power.zeus else None
         salt = storage.local_salt() if plan.output.anonymous else None
@@ -148,6 +157,22 @@ def run_device(
             wrong = (yield from device_run.measure(variants)) or wrong
         records = results.records
     return RunResult(records, wrong)
+
+
+def thread_limit(plan: RunPlan, device: Device) -> str | None:
+    """Which side of a comparison on a CPU the environment slows; None where it slows neither."""
+    name = next((name for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if name in os.environ), None)
+    if name is None or device.kind != "cpu" or "transformer" not in plan.selection.workload:
+        return None
+    import torch
+
+    products, hashing = torch.get_num_threads(), plan.hashing.threads or device.cores or 1
+    if products >= hashing:
+        return None
+    return (
+        f"warning: {name}={os.environ[name]}: matrix products run on {products} of {device.cores} cores, hashing on "
+        f"{hashing}; unset it, or give --threads {products}"
+    )
 
 
 @contextmanager

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.model import BenchError, Sensor
-from bench.model.options import option_group
+from bench.model.options import flag, option_group
 
 STEADY_BLOCKS = 3
 """Blocks of a warm-up that must agree before it counts as steady."""
+LONGEST_S = 86400.0
+"""A longer window or warm-up is a slip of the keyboard."""
+MOST_REPEATS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +72,30 @@ class TimingOptions:
     """The smallest set of variants in 1 s windows, for CI; the rows are labelled smoke."""
     seed: int | None = None
     """Seed of headers, inputs and launch sizes; default: the time."""
+    wait_idle_s: float | None = None
+    """Wait up to this many seconds until no other program keeps the machine busy."""
 
     def __post_init__(self) -> None:
         if self.quick + self.smoke + self.thorough > 1:
             raise BenchError("--quick, --smoke and --thorough exclude each other", "give one of them")
-        if self.window_s is not None and not (math.isfinite(self.window_s) and self.window_s >= 0.1):
+        if self.window_s is not None and not self.window_s >= 0.1:
             raise BenchError(f"a window of {self.window_s:g} s is too short to time", "use --window 0.1 or more")
-        if self.repeats is not None and self.repeats < 1:
-            raise BenchError("at least one window per variant is needed", "use --repeats 1 or more")
-        if self.warmup_s is not None and not (math.isfinite(self.warmup_s) and self.warmup_s >= 0):
+        if self.repeats is not None and not 1 <= self.repeats <= MOST_REPEATS:
+            raise BenchError(
+                f"{self.repeats} windows per variant cannot be measured", f"use --repeats 1 to {MOST_REPEATS}"
+            )
+        if self.warmup_s is not None and not self.warmup_s >= 0:
             raise BenchError("warm-up must be ≥ 0 s", "use --warmup 0 or more")
+        if self.wait_idle_s is not None and not self.wait_idle_s >= 0:
+            raise BenchError("the wait must be ≥ 0 s", "use --wait-idle 0 or more")
+        for name in ("window_s", "warmup_s", "wait_idle_s"):
+            value = getattr(self, name)
+            if value is not None and value > LONGEST_S:
+                raise BenchError(
+                    f"{flag(name)} {value:g} is longer than a day", f"use {flag(name)} {LONGEST_S:g} or less"
+                )
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise BenchError(f"{self.seed} cannot be a seed", "use --seed 0 to 9223372036854775807")
 
     @property
     def mode(self) -> Literal["standard", "quick", "smoke", "thorough"]:

@@ -72,6 +72,7 @@ class Record:
     numa_nodes: int | None = _column("NUMA nodes of the machine")
     huge_pages: str | None = _column("transparent huge pages: always, madvise or never")
     load_average_start: float | None = _column("load average of the last minute when the run began")
+    neighbours: str | None = _column("another bitwatt or a heavy load, where there was one when the run began")
     container: str | None = _column("container engine, where the run was in one")
     hypervisor: str | None = _column("vendor of the virtual machine, where the run was in one")
     # workload

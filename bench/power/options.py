@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.model import BenchError
 from bench.model.options import option_group
+
+LEAST_W, MOST_W = 0.001, 1e7
+"""Bounds of an assumed power."""
 
 
 @option_group("Power", 4)
@@ -33,9 +35,10 @@ class PowerOptions:
             return
         if self.meter != "auto":
             raise BenchError("--assume-watts and --meter exclude each other", "give one of them")
-        if not (math.isfinite(self.assume_watts) and self.assume_watts > 0):
+        if not LEAST_W <= self.assume_watts <= MOST_W:
             raise BenchError(
-                f"a device cannot draw {self.assume_watts:g} W", "give watts above 0, such as --assume-watts 250"
+                f"a device cannot draw {self.assume_watts:g} W",
+                f"give watts from {LEAST_W:g} to {MOST_W:g}, such as --assume-watts 250",
             )
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.model import BenchError, Device, Meter
 from bench.power.none import AssumedMeter, NullMeter
+from bench.power.options import LEAST_W, MOST_W
 from bench.power.sampler import SampledMeter
 
 INDEX_DIGITS = 3
@@ -80,8 +81,11 @@ def assumed(detail: str, device: Device, poll_s: float) -> Meter:  # noqa: ARG00
         watts = float(detail)
     except ValueError:
         watts = 0.0
-    if not 0 < watts < float("inf"):
-        raise BenchError(f"{detail!r} is not a number of watts above 0", "give one, such as --assume-watts 250")
+    if not LEAST_W <= watts <= MOST_W:
+        raise BenchError(
+            f"{detail!r} is not a number of watts from {LEAST_W:g} to {MOST_W:g}",
+            "give one, such as --assume-watts 250",
+        )
     return AssumedMeter(watts)
 
 

@@ -47,7 +47,7 @@ def test_a_plan_file_names_options_by_group(tmp_path):
         ("[times]\nwindow_s = 3", "there is no option 'times'"),
         ("window_s = 3", "outside a table"),
         ("[timing]\nwindow_s = 'long'", "wrong value"),
-        ("[timing]\nrepeats = 0", "at least one window"),
+        ("[timing]\nrepeats = 0", "0 windows per variant"),
         ("[selection]\nworkload = ['ethash']", "no workload named 'ethash'"),
         ("[selection]\nworkload = ['scrypt']\n[transformer]\nphase = ['gemm']", "--phase does not apply to scrypt"),
         ("[timing", "not valid TOML"),

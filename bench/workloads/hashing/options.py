@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.model import BenchError, Variant
+from bench.model import BenchError, Device, Variant
 from bench.model.options import option_group
+
+MOST_THREADS = 4096
 
 
 @option_group("Hashing", 3)
@@ -34,10 +36,28 @@ class HashingOptions:
     def __post_init__(self) -> None:
         if self.share_bits is not None and not 1 <= self.share_bits <= 32:
             raise BenchError(f"a share cannot have {self.share_bits} leading zero bits", "use --share-bits 1 to 32")
-        if self.threads is not None and self.threads < 1:
-            raise BenchError(f"{self.threads} threads cannot hash", "use --threads 1 or more")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise BenchError(f"{self.threads} threads cannot hash", f"use --threads 1 to {MOST_THREADS}")
         if self.variant is not None and self.variant < 0:
             raise BenchError(f"there is no kernel variant {self.variant}", "use --variant 0 or more")
+
+
+def check(device: Device, options: HashingOptions) -> None:
+    """Refuse options that would do nothing on a device.
+
+    Raises:
+        BenchError: an option of another kind of device.
+    """
+    native = options.engine == "auto"
+    for name, only, applies in (
+        ("variant", "NVIDIA's cards", native and device.is_nvidia),
+        ("prefer", "NVIDIA's cards", native and device.is_nvidia),
+        ("isa", "CPUs", native and device.kind == "cpu"),
+        ("threads", "CPUs", native and device.kind == "cpu"),
+    ):
+        if getattr(options, name) != getattr(HashingOptions, name) and not applies:
+            where = device.label if native else f"{device.label} with --engine portable"
+            raise BenchError(f"--{name} applies only to {only}, not to {where}", "leave it out")
 
 
 def options_of(variant: Variant) -> HashingOptions:

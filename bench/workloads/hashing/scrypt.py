@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.model import BuildContext, Device, Skip, Variant
 from bench.workloads.hashing.engine import Engine, ReadJoules
 from bench.workloads.hashing.job import Algorithm, ScanJob
-from bench.workloads.hashing.options import HashingOptions, options_of
+from bench.workloads.hashing.options import HashingOptions, check, options_of
 
 ALGORITHM = Algorithm(
     name="scrypt",
@@ -35,6 +35,7 @@ ALGORITHM = Algorithm(
 
 def plan(device: Device, options: HashingOptions, *, smoke: bool = False) -> list[Variant]:  # noqa: ARG001
     """One variant: the scan has neither shape nor type."""
+    check(device, options)
     return [Variant("scrypt", options=options)]
 
 
