@@ -11,7 +11,7 @@ class Sensor:
     """What a power source is and how far it can be trusted; fixed once it is opened and probed."""
 
     source: str
-    """``nvml``, ``rapl``, ``amd``, ``mthreads``, ``command``, ``replay``, ``assumed`` or ``none``."""
+    """``nvml``, ``jetson``, ``rapl``, ``amd``, ``mthreads``, ``command``, ``replay``, ``assumed`` or ``none``."""
     scope: str | None
     """What the watts cover: ``gpu``, ``module`` (CPU + GPU), ``package``, ``wall`` …; None with no sensor."""
     sensor_id: str | None = None

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from bench.model import BenchError, Device, Meter
 from bench.power import source
+from bench.power.jetson import is_jetson
 from bench.power.none import NullMeter
 from bench.power.replay import ReplayMeter
 from bench.power.sampler import POLL_S
 from bench.power.source import Source, card, sampled
 
 SOURCES: Mapping[str, Source] = {
+    "jetson": Source("jetson", sampled("bench.power.jetson", source.nothing), "cuda", is_jetson),
     "nvml": Source("nvml[:<UUID or index>]", sampled("bench.power.nvml", card("cuda")), "cuda"),
     "amd": Source("amd[:<UUID or index>]", sampled("bench.power.amd", card("rocm")), "rocm"),
     "mthreads": Source("mthreads[:<UUID or index>]", sampled("bench.power.mthreads", card("musa")), "musa"),
@@ -74,6 +76,6 @@ def _automatic(device: Device) -> Source:
             f"no power source is known for {device.maker}'s cards", "run its own tool with --meter 'command:<program>'"
         )
     for entry in SOURCES.values():
-        if entry.device_kind == device.kind:
+        if entry.device_kind == device.kind and entry.present():
             return entry
     raise BenchError(f"no power source is known for {device.kind} devices", f"choose one with --meter from {SPECS}")

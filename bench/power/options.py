@@ -22,7 +22,7 @@ class PowerOptions:
     """
 
     meter: str = "auto"
-    """auto, nvml[:UUID or index], rapl, amd, mthreads, 'command:…', replay:FILE, assume:WATTS or none."""
+    """auto, nvml[:UUID or index], jetson, rapl, amd, mthreads, 'command:…', replay:FILE, assume:WATTS or none."""
     assume_watts: float | None = None
     """Assume this constant power where there is no sensor; the rows are labelled assumed."""
     sensor_calibration: Path | None = None

@@ -27,6 +27,8 @@ class Source:
     """Takes what follows the colon of ``--meter`` ('' if nothing does), the device, and the poll interval in s."""
     device_kind: str | None = None
     """The kind of device for which ``--meter auto`` chooses this source."""
+    present: Callable[[], bool] = lambda: True
+    """Whether ``--meter auto`` may choose this source on this machine."""
 
     @property
     def takes_detail(self) -> bool:
