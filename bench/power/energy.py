@@ -67,7 +67,8 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
     if verdict.counter and counted is None:
         warnings += ("the window holds too few updates of the energy counter: power samples were integrated",)
     if best.uncertainty_j > UNCERTAIN * abs(best.joules):
-        warnings += (f"the energy is known to ±{best.uncertainty_j / abs(best.joules):.0%} only",)
+        known = f"{best.uncertainty_j / abs(best.joules):.0%}" if best.joules else f"{best.uncertainty_j:.3g} J"
+        warnings += (f"the energy is known to ±{known} only",)
 
     ratio, invalid = None, judge_limit(ordered, window)
     if counted is not None and integrated is not None and sensor.power_field is not None and integrated.joules > 0:

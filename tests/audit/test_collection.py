@@ -44,21 +44,65 @@ def test_what_a_reader_should_know_is_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "says"),
+    ("records", "says", "fix"),
     [
-        (factory.run(), "made-up device"),
-        ([*run_of(), *run_of(device_uuid="GPU-2")], "holds 2 devices"),
-        (run_of(mode="quick"), "quick mode"),
-        (run_of(repeats=2), "2 valid windows"),
-        (run_of(repeats=1), "1 valid window"),
-        (run_of(verified=False), "line 2: the work was not verified"),
-        (run_of(valid=False), "no valid row"),
+        (factory.run(), "is from a made-up device, 'Example GPU A'", "measure a real one with `make bench`"),
+        ([*run_of(), *run_of(device_uuid="GPU-2")], "holds 2 devices", "contribute one file for each"),
+        (run_of(mode="quick"), "has rows in quick mode", "measure in standard mode: `make bench`"),
+        (
+            [*run_of(mode="smoke"), *run_of(mode="quick")],
+            "has rows in quick and smoke mode",
+            "measure in standard mode: `make bench`",
+        ),
+        (run_of(energy_method="assumed"), "has assumed power", "measure with a sensor, or without power"),
+        (
+            [*run_of(), *run_of(window_s=4.9)],
+            "line 8: the window is shorter than 5 s",
+            "measure without --window: `make bench`",
+        ),
+        (run_of(repeats=2), "sha256d scan has 2 valid windows", "measure with --repeats 3 or more"),
+        (run_of(repeats=1), "sha256d scan has 1 valid window", "measure with --repeats 3 or more"),
+        (run_of(verified=False), "line 2: the work was not verified", "find out why before contributing it"),
+        (
+            run_of(verified=False, proven=False),
+            "line 2: the work was not proven by enough shares",
+            "measure with fewer --share-bits",
+        ),
+        (run_of(valid=False), "has no valid row", "see its invalid_reasons and measure again"),
     ],
 )
-def test_what_may_not_join_is_told_why(tmp_path: Path, records: list[Record], says: str) -> None:
-    with pytest.raises(BenchError, match=says) as caught:
-        collection.check(put(tmp_path, records))
-    assert (caught.value.exit_code == EXIT_INVALID) == ("verified" in says or "no valid" in says)
+def test_what_may_not_join_is_told_why(tmp_path: Path, records: list[Record], says: str, fix: str) -> None:
+    path = put(tmp_path, records)
+    with pytest.raises(BenchError) as caught:
+        collection.check(path)
+    assert caught.value.message.removeprefix(str(path)).lstrip(":, ") == says
+    assert caught.value.fix == fix
+    assert (caught.value.exit_code == EXIT_INVALID) == ("the work" in says or "no valid" in says)
+
+
+def test_a_window_of_the_least_length_may_join(tmp_path: Path) -> None:
+    assert collection.check(put(tmp_path, run_of(window_s=collection.LEAST_WINDOW_S))).rows == 6
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"), [((700.0, 700.0), "700w-"), ((700.0, 350.0), "limits-"), ((None, None), "")]
+)
+def test_the_name_holds_the_limit(tmp_path: Path, limits: tuple[float | None, float | None], named: str) -> None:
+    records = [record for limit in limits for record in run_of(power_limit_w=limit)]
+    assert collection.check(put(tmp_path, records)).name == f"nvidia-h100-80gb-hbm3-{named}999.99-20260101.csv"
+
+
+@pytest.mark.parametrize(
+    ("tenants", "note"),
+    [
+        (None, ()),
+        (1, ("1 other process had a context on the card",)),
+        (2, ("2 other processes had a context on the card",)),
+    ],
+)
+def test_other_processes_are_counted(tmp_path: Path, tenants: int | None, note: tuple[str, ...]) -> None:
+    notes = collection.check(put(tmp_path, run_of(co_tenants=tenants))).notes
+    assert tuple(text for text in notes if "context on the card" in text) == note
 
 
 def test_a_row_without_its_evidence_may_not_join(tmp_path: Path) -> None:
@@ -95,14 +139,23 @@ def test_the_readme_lists_what_is_there(tmp_path: Path) -> None:
     assert collection.readme(folder) == text
 
 
+def test_the_table_has_the_published_figures_of_its_own_folder(tmp_path: Path) -> None:
+    folder = empty_collection(tmp_path)
+    path = folder / "reference" / "published.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    assert "1 figures for 1 cards" in collection.readme(folder)
+
+
 def test_a_readme_without_its_marks_is_refused(tmp_path: Path) -> None:
     folder = empty_collection(tmp_path)
     (folder / "README.md").write_text("# R\n")
     with pytest.raises(BenchError, match="lacks the markers"):
         collection.readme(folder)
     (folder / "README.md").unlink()
-    with pytest.raises(BenchError, match="cannot read"):
+    with pytest.raises(BenchError) as caught:
         collection.readme(folder)
+    assert caught.value.message == f"cannot read {folder / 'README.md'} (no such file or directory)"
+    assert caught.value.fix == "restore it"
 
 
 def test_the_committed_readme_is_as_the_files_say() -> None:

@@ -70,3 +70,8 @@ def test_the_salt_is_made_once_and_for_its_owner(tmp_path: Path, monkeypatch: py
         storage.local_salt()
     with pytest.raises(BenchError, match="cannot write"):
         storage.local_salt(Path("/proc/nowhere/salt"))
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert salt_path() == tmp_path / "home" / ".local" / "state" / "bitwatt" / "salt"
+    with pytest.raises(BenchError, match=f"cannot read {tmp_path}"):
+        storage.local_salt(tmp_path)

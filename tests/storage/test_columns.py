@@ -9,13 +9,14 @@ import struct
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import storage
 from bench.model import Record
-from bench.storage.columns import cleaned
+from bench.storage.columns import cleaned, row
 from tests.support import factory
 
 
@@ -107,3 +108,18 @@ def test_a_text_is_never_a_formula(text: str) -> None:
 @pytest.mark.parametrize("text", ["-6%", "-1.5", "+22", "–", "-", "bf16", "a=b"])
 def test_a_number_and_plain_text_stay_as_they_are(text: str) -> None:
     assert storage.cell(text) == text
+
+
+def test_subtypes_of_a_column_s_type_are_written_as_it_and_other_types_are_refused() -> None:
+    position = storage.NAMES.index("rate_per_s")
+    assert row(factory.gemm(rate_per_s=np.float64(3.5)))[position] == "3.5"
+    for name, value in (("rate_per_s", np.float32(3.5)), ("launches", True), ("launches", 3.0), ("valid", 1)):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            row(factory.gemm(**{name: value}))
+
+
+def test_json_has_a_cell_on_each_line() -> None:
+    lines = storage.to_json([factory.gemm(host="box")]).splitlines()
+    assert lines[:2] == ["[", " {"]
+    assert '  "host": "box",' in lines
+    assert len(lines) == len(storage.NAMES) + 4

@@ -50,6 +50,11 @@ def with_column(name: str, text: str, at: int) -> str:
     return written([[*row[:at], name if not n else text, *row[at:]] for n, row in enumerate(rows)])
 
 
+def with_columns(*names: str) -> str:
+    """Columns of these names at the end, each with its own name in every row."""
+    return written([[*row, *names] for row in table()])
+
+
 def decimal_commas() -> str:
     kinds = [column.type for column in storage.COLUMNS]
     rows = [
@@ -105,6 +110,51 @@ def test_what_others_save_is_read(case: str, tmp_path: Path) -> None:
     assert found == expected
     assert says in "".join(notes)
     assert len(notes) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("raw", "note"),
+    [
+        (written(table(), ";", csv.QUOTE_ALL).encode(), "cells are separated by semicolons"),
+        (PLAIN.replace(",60,", ",60.0,").encode(), "whole numbers written with decimals (17.0) read as such"),
+        (with_columns("a", "b", "c", "d").encode(), "unknown columns a, b, c, d ignored"),
+        (with_columns("a", "b", "c", "d", "e").encode(), "unknown columns a, b, c, d and 1 more ignored"),
+    ],
+)
+def test_the_note_says_what_was_different(raw: bytes, note: str) -> None:
+    assert understand(raw, Path("a.csv")).notes == [note]
+
+
+def test_the_line_of_bytes_that_are_no_text() -> None:
+    lines = PLAIN.encode().splitlines(keepends=True)
+    for number in range(1, len(lines) + 1):
+        raw = b"".join([*lines[: number - 1], b"\xff", *lines[number - 1 :]])
+        with pytest.raises(BenchError, match=f"^a.csv, line {number}: not UTF-8 text [(]invalid start byte"):
+            understand(raw, Path("a.csv"))
+
+
+def test_a_version_beyond_the_end_of_its_row_is_a_row_cut_short() -> None:
+    """The version is the last column, and the first row ends just before it."""
+    rows = [[*row[1:], row[0]] for row in table()]
+    width = len(storage.NAMES)
+    rows[1].pop()
+    with pytest.raises(BenchError, match=f"a.csv, line 2: {width - 1} cells, but the header has {width}"):
+        understand(written(rows).encode(), Path("a.csv"))
+
+
+@pytest.mark.parametrize(("text", "says"), [("2", "schema_version 2 is newer"), ("0.5", "no schema_version 0.5")])
+def test_another_version_in_a_file_with_other_columns_is_named(text: str, says: str) -> None:
+    rows = table()
+    rows[1][0] = text
+    with pytest.raises(BenchError, match=f"^a.csv, line 2: .*{says}"):
+        understand(written([[*row, "x"] for row in rows]).encode(), Path("a.csv"))
+
+
+def test_a_long_cell_is_shortened_in_the_message() -> None:
+    rows = table()
+    rows[1][AT["rate_per_s"]] = "x" * 61
+    with pytest.raises(BenchError, match=f"rate_per_s is '{'x' * 60}' and must be a number"):
+        understand(written(rows).encode(), Path("a.csv"))
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from bench.model import BenchError
+from bench.model import EXIT_IO, EXIT_USAGE, BenchError
 from bench.storage import write_atomically
 
 
@@ -31,7 +32,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    with pytest.raises(BenchError, match="cannot write"):
+    with pytest.raises(BenchError, match=r"cannot write .*(symlink loop|too many levels)"):
         write_atomically(tmp_path / "a", "new")
 
 
@@ -57,3 +58,32 @@ def test_a_long_name_leaves_room_for_the_temporary(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250)
     write_atomically(path, "new")
     assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code", "fix"),
+    [
+        (errno.ENOSPC, EXIT_IO, "free some space; rows written before are intact"),
+        (errno.EDQUOT, EXIT_IO, "free some space; rows written before are intact"),
+        (errno.EFBIG, EXIT_IO, "free some space; rows written before are intact"),
+        (errno.EIO, EXIT_IO, "choose a folder that can be written"),
+        (errno.EACCES, EXIT_USAGE, "choose a folder that can be written"),
+    ],
+)
+def test_a_failed_write_says_why_and_what_was_there_stays(
+    number: int, exit_code: int, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.csv"
+    write_atomically(path, "old")
+
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(BenchError) as caught:
+        write_atomically(path, "new")
+    monkeypatch.undo()
+    assert caught.value.message == f"cannot write {path} ({os.strerror(number).lower()})"
+    assert (caught.value.exit_code, caught.value.fix) == (exit_code, fix)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

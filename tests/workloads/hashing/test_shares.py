@@ -62,6 +62,9 @@ def test_the_p_value_tells_half_the_work_and_double_from_all_of_it():
     assert poisson_p_value(0, 0) == 1.0
     assert poisson_p_value(0, 1) == 0.0
     assert poisson_p_value(float("nan"), 1) == 0.0
+    assert poisson_p_value(float("inf"), 5) == 0.0
+    assert poisson_p_value(0.5, 0) == pytest.approx(1.0)
+    assert poisson_p_value(200, 0) < 1e-80
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,7 @@ def test_rows_of_other_workloads_need_no_shares():
         ({"window_s": 1.0}, "rate_per_s"),
         ({"shares_expected": 1.0}, "shares_expected"),
         ({"shares_found": len(SHARES) + 1}, "the sidecar holds"),
-        ({"shares_found": None}, "nothing proves"),
+        ({"shares_found": None}, "the row has no shares, so nothing proves its hashes"),
         ({"share_bits": BITS + 1, "shares_expected": NONCES / 2 ** (BITS + 1)}, "does not hash to a share"),
         # Everything that follows from the work is edited along with it; only the shares still tell.
         (
@@ -164,20 +167,48 @@ def test_an_edited_row_is_found(change, says):
     assert any(says in message for _, message in found)
 
 
+def invented(count: int) -> list[Share]:
+    return [Share(with_nonce(bytes(80), nonce).hex(), nonce) for nonce in range(1000, 1000 + count)]
+
+
 def test_shares_that_lie_are_found():
-    invented = [*SHARES[:-1], Share(with_nonce(bytes(80), 5).hex(), 5)]
-    assert "does not hash" in messages([ROW], [invented])[0][1]
+    one = [message for _, message in messages([ROW], [[*SHARES[:-1], *invented(1)]])]
+    assert one[0].endswith(f"leading zero bits, {BITS} are needed")
+    assert "does not hash" in one[0]
     repeated = [*SHARES[:-1], SHARES[0]]
     assert any("twice in this row" in message for _, message in messages([ROW], [repeated]))
     assert any("already in row 1" in message for _, message in messages([ROW, ROW], [SHARES, SHARES]))
-    assert "missing from the sidecar" in messages([ROW], [None])[0][1]
     withheld = messages([dataclasses.replace(ROW, shares_found=0)], [[]])
     assert any("should yield" in message for _, message in withheld)
 
 
+def test_invented_shares_are_counted_and_prove_nothing():
+    shares = [share for share in invented(400) if share_problem(share, BITS)][: len(SHARES)]
+    bad, count = (message for _, message in messages([ROW], [shares]))
+    assert bad.endswith(f"(and {len(SHARES) - 1} more)")
+    assert "but 0 are valid (p = " in count
+
+
+@pytest.mark.parametrize(
+    ("change", "shares", "says"),
+    [
+        ({"shares_found": None}, SHARES, "the row has no shares, so nothing proves its hashes"),
+        ({"share_bits": None}, SHARES, "the row has no shares, so nothing proves its hashes"),
+        ({}, None, "the shares are missing from the sidecar, so nothing proves the hashes"),
+    ],
+)
+def test_hashes_without_shares_are_said_to_be_unproven(change, shares, says):
+    assert messages([dataclasses.replace(ROW, **change)], [shares]) == [(0, says)]
+
+
 def test_scrypt_shares_are_hashed_by_scrypt():
-    share = Share("00" * 80, 0)
-    assert rehash(share, "scrypt") != rehash(share, "sha256d")
+    """The first block of Litecoin, whose proof of work is the scrypt hash of its header."""
+    merkle = "d9ced4ed1130f7b7faad9be25323ffafa33232a17c3edf6cfd97bee6bafbdd97"
+    share = Share(f"01000000{'00' * 32}{merkle}b9aa8e4ef0ff0f1ecd513f7c", 2084524493)
+    assert rehash(share, "scrypt")[::-1].hex() == "0000050c34a64b415b6b15b37f2216634b5b1669cb9a2e38d76f7213b0671e00"
+    assert share_problem(share, 21, "scrypt") is None
+    assert "21 leading zero bits, 22 are needed" in (share_problem(share, 22, "scrypt") or "")
+    assert "3 leading zero bits" in (share_problem(share, 21) or "")
 
 
 def test_rows_and_shares_must_pair():
