@@ -144,7 +144,7 @@ class _Keeper:
         self.status = replace(self.status, state=state, error=error, updated_utc=now_utc())
         layout.write(self._path, self.status)
 
-    def begin(self, windows: int, seconds: float) -> None:
+    def begin(self, variants: int, windows: int, seconds: float) -> None:
         """Not of interest."""
 
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:

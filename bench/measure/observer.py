@@ -12,8 +12,10 @@ from bench.model import Record, Variant
 class Observer(Protocol):
     """Watches a run. Its methods must not raise."""
 
-    def begin(self, windows: int, seconds: float) -> None:
-        """A pass begins: at most so many windows, in about so many seconds if nothing takes longer than planned."""
+    def begin(self, variants: int, windows: int, seconds: float) -> None:
+        """A pass over so many variants begins: at most so many windows in all, in about so many seconds apart from
+        building and verifying.
+        """
 
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:
         """A new stage (``build``, ``verify``, ``warm up``, ``window 2/3``, ``idle``), expected to take ``seconds``."""
@@ -39,7 +41,7 @@ once all are ready, with the time (monotonic ns) at which the window is to begin
 class Silent:
     """An observer that shows nothing."""
 
-    def begin(self, windows: int, seconds: float) -> None:
+    def begin(self, variants: int, windows: int, seconds: float) -> None:
         """Ignore."""
 
     def stage(self, variant: Variant | None, stage: str, seconds: float | None) -> None:

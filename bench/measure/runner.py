@@ -116,7 +116,7 @@ def measure(
     # Of its own, so that the order follows the seed however many launches a window takes.
     shuffle = random.Random(seed).shuffle
     rule = stopping.RULES[timing.stop]
-    run.observer.begin(len(variants) * timing.repeats, timing.planned_s(len(variants)))
+    run.observer.begin(len(variants), len(variants) * timing.repeats, timing.planned_s(len(variants)))
     try:
         begun = time.monotonic()
         ends_s: list[float] = []

@@ -46,7 +46,7 @@ class TerminalObserver:
         self._console = console
         self._quiet = quiet
         self._clock = clock
-        self._windows = self._window = 0
+        self._variants = self._windows = self._built = self._window = 0
         self._planned_s = self._finished_s = self._stage_s = self._done_s = 0.0
         self._begun_s = clock()
         self._logged_s: float | None = None
@@ -75,9 +75,9 @@ class TerminalObserver:
             if count > 1:
                 self._console.print(Text(f"{clean(message)} ({count} times)", style="yellow"))
 
-    def begin(self, windows: int, seconds: float) -> None:
+    def begin(self, variants: int, windows: int, seconds: float) -> None:
         """Count windows and time anew: of a device, or of a power limit."""
-        self._windows, self._window = windows, 0
+        self._variants, self._windows, self._built, self._window = variants, windows, 0, 0
         self._planned_s, self._finished_s, self._stage_s, self._done_s = seconds, 0.0, 0.0, 0.0
         self._begun_s = self._clock()
 
@@ -86,6 +86,7 @@ class TerminalObserver:
         self._finished_s += self._stage_s
         self._stage_s, self._done_s = seconds or 0.0, 0.0
         self._now = ""
+        self._built += stage == "build"
         is_window = stage.startswith("window")
         self._window += is_window
         doing = "" if is_window else _DOING.get(stage, stage)
@@ -142,13 +143,13 @@ class TerminalObserver:
         return min(1.0, done_s / self._planned_s) if self._planned_s else 0.0
 
     def _left(self) -> str:
-        """How long the rest takes: the plan, stretched by what building and verifying have cost so far."""
+        """How long the rest takes: what is planned, and for each variant to come as much as the others have cost."""
         if not self._windows or not self._window:
             return ""
         done_s = self._finished_s + self._done_s
-        spent_s = self._clock() - self._begun_s
-        stretch = max(1.0, spent_s / done_s) if done_s >= 1 else 1.0
-        return f"about {duration(max(0.0, self._planned_s - done_s) * stretch)} left"
+        unplanned_s = max(0.0, self._clock() - self._begun_s - done_s)
+        to_build = max(0, self._variants - self._built) / max(1, self._built)
+        return f"about {duration(max(0.0, self._planned_s - done_s) + unplanned_s * to_build)} left"
 
     def _logged_lately(self) -> bool:
         now_s = self._clock()

@@ -35,7 +35,7 @@ class Clock:
 
 def play(observer: TerminalObserver, clock: Clock, rounds: int = 12) -> None:
     """A run of two variants with windows of 1 s: 1 s of building, 2 s of warm-up, then the windows."""
-    observer.begin(2 * rounds, 2 * (2.0 + rounds))
+    observer.begin(2, 2 * rounds, 2 * (2.0 + rounds))
     for repeat in range(1, rounds + 1):
         for variant in (HASH, BLOCK):
             if repeat == 1:
@@ -61,7 +61,7 @@ def test_a_log_names_build_and_verify_and_has_a_line_about_windows_every_ten_sec
         "sha256d: building",
         "sha256d: verifying",
         "sha256d: warming up (up to 2 s)",
-        "window 1 of 24, about 45 s left, sha256d",
+        "window 1 of 24, about 30 s left, sha256d",
         "transformer prefill llama3-8b bf16 b1 s8192: building",
         "transformer prefill llama3-8b bf16 b1 s8192: verifying",
         "transformer prefill llama3-8b bf16 b1 s8192: warming up (up to 2 s)",
@@ -94,17 +94,19 @@ def test_the_line_on_a_terminal_fits_and_drops_what_matters_least(width: int, sh
     assert text.startswith("━") == shown.startswith("━")
 
 
-def test_time_left_is_stretched_by_what_building_costs() -> None:
+def test_time_left_allows_for_building_what_is_to_come() -> None:
     clock = Clock()
     observer = TerminalObserver(Console(file=io.StringIO()), clock=clock)
-    observer.begin(10, 100.0)
+    observer.begin(2, 10, 80.0)
     observer.stage(HASH, "build", None)
     clock.now_s += 50.0
     observer.stage(HASH, "window 1/10", 10.0)
     clock.now_s += 10.0
     observer.progress(10.0, None, None, None)
-    assert "about 9 min left" in observer.line(200).plain, "60 s for the first 10 of 100"
-    observer.begin(1, 10.0)
+    assert "about 2 min left" in observer.line(200).plain, "70 s are planned, and another 50 s to build the second"
+    observer.stage(BLOCK, "build", None)
+    assert "about 1 min left" in observer.line(200).plain, "70 s are planned, and nothing is to be built after this"
+    observer.begin(1, 1, 10.0)
     observer.stage(HASH, "window 1/1", 10.0)
     assert "about 10 s left" in observer.line(200).plain, "a new device counts anew"
 
