@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.compare import Result
+from bench.analysis.settings import SETTINGS
 from bench.model import Comparison, TaskKey
 from bench.output.format import MISSING, figures, interval, scale
 from bench.report.language import _
@@ -156,7 +157,7 @@ def setting_label(name: str, value: object) -> str:
         case "mig" | "ecc":
             return f"{name.upper()} {_('on') if value else _('off')}"
         case _:
-            return f"{_(name.removeprefix('device_').replace('_', ' '))} {value}"
+            return f"{_(SETTINGS[name].heading) if name in SETTINGS else name.replace('_', ' ')} {value}"
 
 
 def interval_text(found: Comparison) -> str:

@@ -1,7 +1,7 @@
 """The page's language: every text that a reader sees goes through :func:`_`, and a gettext catalogue may replace it.
 
 English is written in the code. ``locale/<language>.po`` holds the other languages; it is read when a page asks for it,
-so nothing has to be compiled. ``python -m bench.report.language`` brings the catalogues up to date with the code.
+so nothing has to be compiled. ``python -m bench.report.extract`` brings the catalogues up to date with the code.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from gettext import GNUTranslations, NullTranslations
@@ -38,8 +39,31 @@ def N_(message: str) -> str:  # noqa: N802 - gettext's own name
 
 
 def phrase(text: str) -> str:
-    """A sentence that another package made, in the page's language where the catalogue has it."""
-    return _(text)
+    """A text that another package made (:mod:`bench.report.phrases`), in the page's language where it is known."""
+    if type(_current.get()) is NullTranslations:
+        return text
+    parts = text.split("; ")
+    for size in range(len(parts), 0, -1):  # some sentences hold a semicolon of their own
+        first = "; ".join(parts[:size])
+        found = next(((item, match) for item, exp in _patterns(size) if (match := exp.fullmatch(first))), None)
+        if found is not None or size == 1:
+            template, values = (first, {}) if found is None else (found[0], found[1].groupdict())
+            said = _(template).format(**{name: phrase(value) for name, value in values.items()}) if values else _(first)
+            return _("; ").join([said, *([phrase("; ".join(parts[size:]))] if parts[size:] else [])])
+    return text
+
+
+@functools.cache
+def _patterns(semicolons: int) -> list[tuple[str, re.Pattern[str]]]:
+    """The sentences of so many parts, each as an expression that finds its values."""
+    from bench.report.phrases import SENTENCES
+
+    named = re.compile(r"\\{(\w+)\\}")
+    return [
+        (text, re.compile(named.sub(r"(?P<\1>.+?)", re.escape(text)), re.DOTALL))
+        for text in SENTENCES
+        if text.count("; ") == semicolons - 1
+    ]
 
 
 def joined(*sentences: str) -> str:

@@ -19,7 +19,7 @@ from bench.report.language import N_, _, sentence
 
 SLIDERS: Mapping[str, tuple[str, str]] = {
     "electricity": (N_("Electricity price"), "USD/kWh"),
-    "utilisation": (N_("Utilisation: share of the time rented out"), "share"),
+    "utilisation": (N_("Utilisation: share of the time rented out"), N_("share")),
     "rent": (N_("Rent of the card while it is rented"), "USD/GPU/h"),
     "hashprice": (N_("Hashprice: what hashes earn"), "USD/PH/s/day"),
 }
@@ -27,7 +27,7 @@ SLIDERS: Mapping[str, tuple[str, str]] = {
 
 ROWS: Mapping[str, tuple[str, str, int]] = {
     "revenue_per_h": (N_("Revenue after fees"), "USD/h", 4),
-    "power_cost_per_h": (N_("Power"), "USD/h", 4),
+    "power_cost_per_h": (N_("Power cost"), "USD/h", 4),
     "net_per_h": (N_("Net"), "USD/h", 4),
     "net_per_mwh": (N_("Net per MWh at the site's meter"), "USD/MWh", 2),
     "net_per_year": (N_("Net per year"), "USD/year", 0),

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.settings import SETTINGS
 from bench.model import Record
 from bench.output.format import figures
 from bench.report.language import N_, _
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 24
 
-_GROUPS = {
+GROUPS = {
     N_("Run"): ("run_id", "started_utc", "host", "mode", "harness_version", "commit", "dirty", "method_version"),
     N_("Device"): (
         *("device_name", "device_kind", "device_uuid", "device_index", "device_cores", "device_memory_gib"),
@@ -41,6 +42,8 @@ def column_title(name: str) -> str:
 
 def plain_title(name: str) -> str:
     """:func:`column_title` in English."""
+    if name in SETTINGS:
+        return SETTINGS[name].heading
     for ending, unit in _UNITS.items():
         if name.endswith(ending):
             return f"{name.removesuffix(ending).replace('_', ' ')} ({unit})"
@@ -54,7 +57,7 @@ def settings_table(frame: pd.DataFrame) -> Table:
     # a groupby cuts the frame anew for each group: never for groups that are not shown
     shown = list(itertools.islice(groups, MOST_RUNS))
     rows = []
-    for title, names in _GROUPS.items():
+    for title, names in GROUPS.items():
         rows.append(Row([_(title)], class_="group"))
         for name in names:
             cells = [_distinct(part[name]) for _key, part in shown]

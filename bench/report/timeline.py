@@ -209,7 +209,7 @@ def _reason_trace(run: Run, why: str, place: int, panel: str) -> dict[str, Any]:
     return {
         "series": "alarm" if why in INVALIDATING else "line",
         "mode": "markers",
-        "name": meaning(why),
+        "name": _(meaning(why)),
         "x": [round(t, 3) for t in times[::stride]],
         "y": [place] * len(times[::stride]),
         "yaxis": panel,
