@@ -65,8 +65,8 @@ def test_a_log_names_build_and_verify_and_has_a_line_about_windows_every_ten_sec
         "transformer prefill llama3-8b bf16 b1 s8192: building",
         "transformer prefill llama3-8b bf16 b1 s8192: verifying",
         "transformer prefill llama3-8b bf16 b1 s8192: warming up (up to 2 s)",
-        "window 8 of 24, about 20 s left, transformer prefill llama3-8b bf16 b1 s8192",
-        "window 18 of 24, about 10 s left, transformer prefill llama3-8b bf16 b1 s8192",
+        "window 8 of 24, about 15 s left, transformer prefill llama3-8b bf16 b1 s8192",
+        "window 18 of 24, about 5 s left, transformer prefill llama3-8b bf16 b1 s8192",
         "window 24 of 24, about 5 s left, transformer prefill llama3-8b bf16 b1 s8192",
     ]
 
