@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results
-CSV ?= results
+CSV ?= $(or $(strip $(if $(wildcard results/*.csv),results) $(if $(wildcard results/cards/*.csv),results/cards)),results)
 # More for `bitwatt run`, for example: make bench ARGS='--device cuda:1 --repeats 5'
 ARGS ?=
 # More for pip, for example: make bench PIP_ARGS='--no-index --find-links wheels'
@@ -23,7 +23,7 @@ DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --que
 DEVICE ?= $(if $(DRIVER),cuda,auto)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format fuzz mutate microbench sass results wheel clean setup setup-dev
+.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format fuzz mutate microbench sass results cards wheel clean setup setup-dev
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -63,10 +63,10 @@ mypy: setup-dev
 microbench: setup-dev ## measure the speed of the parts, as ratios within one run (pytest-benchmark)
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,stddev,rounds $(ARGS)
 
-compare: setup ## compare the CSVs in results/ (or CSV='a.csv b.csv')
+compare: setup ## compare the CSVs in results/ and results/cards/ (or CSV='a.csv b.csv')
 	@$(BITWATT) compare $(CSV) $(ARGS)
 
-report: setup ## make one self-contained page from the CSVs in results/ (or CSV='a.csv b.csv')
+report: setup ## make one self-contained page from the CSVs in results/ and results/cards/ (or CSV='a.csv b.csv')
 	@$(BITWATT) report $(CSV) -o $(OUT)/report.html $(ARGS)
 
 sass: setup-dev ## count the clocks per hash that the CUDA kernels' machine code needs, for each architecture
@@ -74,6 +74,11 @@ sass: setup-dev ## count the clocks per hash that the CUDA kernels' machine code
 
 results: setup ## rewrite the table in results/README.md from the CSVs there
 	$(BITWATT) results readme results
+
+cards: setup ## measure this machine's CPU twice (6 minutes, nothing else running) and add both runs to results/cards/
+	@new=$$(mktemp -d) && for run in 1 2; do \
+	  $(BITWATT) run --device cpu --host-label virtual-shared --out $$new $(ARGS) || exit; sleep 60; done && \
+	  $(BITWATT) results add $$new/*.csv && rm -r $$new
 
 wheel: setup-dev ## build the wheel in dist/
 	$(BIN)/python -m build --wheel

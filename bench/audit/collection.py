@@ -8,7 +8,10 @@ Contributed CSVs and their sidecars live in ``results/cards/``, so that a local 
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,8 @@ CARDS = "cards"
 BEGIN, END = "<!-- table: made by `make results`, do not edit -->", "<!-- end of table -->"
 LEAST_REPEATS = 3
 LEAST_WINDOW_S = 5.0
+LEAST_UNMETERED_WINDOW_S = 0.9
+"""Where no watts are read, windows of 1 s are the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Check:
 def check(path: Path) -> Check:
     """Check that a CSV may join the collection, and choose its name there.
 
-    It must come from one real device, in standard mode (30 s windows), with its sidecar, every row verified, at least
+    It must come from one real device, in standard mode, with its sidecar, every row verified, at least
     one row valid, and at least three valid windows of each task that has any.
 
     Raises:
@@ -69,10 +74,11 @@ def check(path: Path) -> Check:
         )
     if any(record.energy_method == "assumed" for record in records):
         raise BenchError(f"{path} has assumed power", "measure with a sensor, or without power")
-    short = [number for number, record in enumerate(records, 2) if record.window_s < LEAST_WINDOW_S]
+    least = {True: LEAST_WINDOW_S, False: LEAST_UNMETERED_WINDOW_S}
+    short = [number for number, row in enumerate(records, 2) if row.window_s < least[row.meter is not None]]
     if short:
         raise BenchError(
-            f"{path}, line {short[0]}: the window is shorter than {LEAST_WINDOW_S:g} s",
+            f"{path}, line {short[0]}: the window is shorter than {least[records[short[0] - 2].meter is not None]:g} s",
             "measure without --window: `make bench`",
         )
     wrong = [number for number, record in enumerate(records, 2) if not record.verified]
@@ -100,6 +106,43 @@ def _enough(path: Path, records: Sequence[Record]) -> None:
             f"{path}: {few[0].task.label} has {few[0].repeats} valid window{'s' if few[0].repeats > 1 else ''}",
             f"measure with --repeats {LEAST_REPEATS} or more",
         )
+
+
+def add(path: Path, folder: Path) -> Path:
+    """Copy a CSV that may join, and its sidecar, into ``folder/cards``; returns where the CSV is now.
+
+    A second run of the same card on the same day gets a number behind its name.
+
+    Raises:
+        BenchError: it may not join, or it is there already.
+    """
+    stem = check(path).name.removesuffix(".csv")
+    cards = folder / CARDS
+    held = {other.read_bytes(): other for other in sorted(cards.glob("*.csv"))}
+    if other := held.get(path.read_bytes()):
+        raise BenchError(f"{path} is in the collection already, as {other}", "measure again for another run")
+    names = itertools.chain([f"{stem}.csv"], (f"{stem}-{number}.csv" for number in itertools.count(2)))
+    target = next(cards / name for name in names if not (cards / name).exists())
+    cards.mkdir(parents=True, exist_ok=True)
+    # The evidence first, as in a run.
+    shutil.copyfile(storage.sidecar_path(path), storage.sidecar_path(target))
+    shutil.copyfile(path, target)
+    return target
+
+
+def machine(records: Sequence[Record]) -> str:
+    """What a reader must know of where a run was made: a virtual machine, a container, cores that others used."""
+    first = records[0]
+    said = []
+    if first.hypervisor is not None:
+        said.append("virtual machine" + (f" ({first.hypervisor})" if first.hypervisor != "unknown" else ""))
+    if first.container is not None:
+        said.append(f"in {first.container}")
+    stolen = [record.steal_s for record in records if record.steal_s is not None]
+    if any(stolen) and first.device_kind == "cpu":
+        capacity_s = math.fsum(record.window_s * (record.device_cores or 1) for record in records)
+        said.append(f"shared with other machines, which took {math.fsum(stolen) / capacity_s:.1%} of its CPU time")
+    return ", ".join(said) or "bare metal"
 
 
 def _name(records: Sequence[Record]) -> str:
@@ -143,8 +186,9 @@ def table(folder: Path) -> str:
     paths = sorted((folder / CARDS).glob("*.csv"))
     if paths:
         result = compare.compare(storage.read(paths, compare.COLUMNS))
-        body = grid_markdown(figures_grid(result))
-        body += "\nIntervals (±) are 95%, from the repeats alone; the sensor's own error is not included.\n"
+        body = grid_markdown(figures_grid(result)) + "\n" + "".join(map(_listed, paths))
+        covered = " or ".join(dict.fromkeys(one.covers for one in result.comparisons if one.covers))
+        body += f"\nIntervals (±) are 95% {covered}; the sensor's own error is not included.\n"
         if result.invalid:
             body += f"\n{len(result.invalid)} invalid rows are in the files but in none of the figures.\n"
     else:
@@ -153,6 +197,11 @@ def table(folder: Path) -> str:
     cards = dict.fromkeys(figure.card for figure in figures)
     listed = f"{len(figures)} figures for {len(cards)} cards, published by others ({', '.join(cards)})"
     return f"{body}\n`reference/published.csv`: {listed}. They were not measured by this project.\n"
+
+
+def _listed(path: Path) -> str:
+    records = storage.read_records(path)
+    return f"- `{path.name}`: {len(records)} windows, {records[0].started_utc[:10]}; {machine(records)}\n"
 
 
 def readme(folder: Path) -> str:

@@ -37,6 +37,25 @@ def check(files: Results, /) -> None:
 
 
 @app.command
+def add(files: Results, /, *, folder: Path = Path("results")) -> None:
+    """Check CSVs, copy them and their sidecars into the collection, and rewrite the table in its README.
+
+    Parameters
+    ----------
+    files
+        CSVs to add to the collection.
+    folder
+        Folder of the collection.
+    """
+    from bench.audit import collection
+
+    check(files)
+    for path in files:
+        streams.say(f"wrote {collection.add(path, folder)} and its sidecar")
+    readme(folder)
+
+
+@app.command
 def readme(folder: Path = Path("results"), /, *, check: bool = False) -> int:
     """Rewrite the table in the collection's README from the CSVs there.
 
