@@ -124,6 +124,52 @@ def slurm(
     return _merge(folder, fleet, fleet_options)
 
 
+@app.command
+def ray(
+    run_plan: options.Plan = RunPlan(),
+    fleet_options: FleetOptions = FleetOptions(),
+    *,
+    plan: PlanFile = None,  # noqa: ARG001
+    address: str | None = None,
+    local: int = 0,
+    gpus_per_node: int | None = None,
+    start_at: str | None = None,
+) -> int:
+    """Run a worker on every node of a Ray cluster; rows come home as they are measured, then they are merged.
+
+    Parameters
+    ----------
+    plan
+        A TOML file with options, by group; options given here override it.
+    address
+        Address of the cluster; default: auto.
+    local
+        Start a cluster of this many nodes on this machine, to try it out.
+    gpus_per_node
+        Cards per node: those of a local cluster; otherwise how many each node must show to be complete.
+    start_at
+        All nodes begin at this moment (UTC).
+    """
+    from bench.fleet import launch, layout
+    from bench.fleet import ray as engine
+
+    if fleet_options.resume:
+        folder = fleet_options.resume
+        fleet = launch.resume(folder, "ray")
+    else:
+        folder = run_plan.output.out
+        fleet = layout.Fleet("ray", None, gpus_per_node, settings=_settings(fleet_options, start_at=start_at))
+    close = engine.connect(address, local, fleet.cards_per_node)
+    try:
+        if not fleet_options.resume:
+            launch.begin(folder, at_level(run_plan, fleet_options.level), fleet)
+        with _showing() as show:
+            engine.measure(folder, fleet, say=streams.say, show=show)
+    finally:
+        close()
+    return _merge(folder, fleet, fleet_options)
+
+
 def _settings(chosen: FleetOptions, **more: str | None) -> dict[str, str]:
     """What a fleet's file keeps for a resumed one."""
     found = {"mode": chosen.mode, "command": chosen.command, **more}
