@@ -165,7 +165,8 @@ def _money(outlook: Outlook) -> Answer | None:
         who = best.card.name
         if len(items) > 1:
             who = _("{count} cards; the highest net: {card}", count=len(items), card=who)
-        notes.append(f"{_(name)}: {who}, {net}" if net else f"{_(name)}: {who}")
+        text = f"{who}, {net}" if net else who
+        notes.append(text if len(decided) == 1 else f"{_(name)}: {text}")
     answer = _(next(iter(decided))) if len(decided) == 1 else _("It depends on the card")
     as_of = _("At the price file of {day}; change the prices under Money.", day=outlook.prices.as_of.isoformat())
     return Answer(_("Mine, rent out or switch off?"), answer, "", (*notes, as_of))
@@ -178,7 +179,12 @@ def _decision(item: CardOutlook) -> str:
         return ""
     if all((side.net_per_h.high or side.net_per_h.likely or 0) < 0 for side in sides):
         return N_("Switch off")
-    return {"AI": N_("Rent out for AI"), "mining": N_("Mine")}.get(item.verdict, N_("Cannot tell"))
+    if item.verdict != "cannot tell":
+        return N_("Rent out for AI") if item.verdict == "AI" else N_("Mine")
+    mining, ai = ((side.net_per_h.likely or 0.0) if side is not None else 0.0 for side in (item.mining, item.ai))
+    if max(mining, ai) < 0:
+        return N_("Cannot tell: switching off leads")
+    return N_("Cannot tell: renting out for AI leads") if ai > mining else N_("Cannot tell: mining leads")
 
 
 def _net(item: CardOutlook) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,7 +109,7 @@ def drawing(view: View) -> Drawing:
             if 0 <= share <= 1
         ]
         panels.append(Panel(upper, lower, "" if rows else item["title"]["text"], placed, rows))
-    widest = max((len(tick.text) for panel in panels if not panel.rows for tick in panel.ticks), default=0)
+    widest = max((_letters(tick.text) for panel in panels if not panel.rows for tick in panel.ticks), default=0)
     drawn = Drawing(
         height=view.height,
         left=min(120.0, 10 + widest * _CHARACTER) if widest else 6.0,
@@ -272,6 +273,11 @@ def _label(x: str, y: float, text: str, anchor: str, class_: str, dx: float = 0)
     return {"x": x, "y": y, "text": text, "anchor": anchor, "class": class_, "dx": dx}
 
 
+def _letters(text: str) -> int:
+    """Width of a text in Latin letters: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
 def _place_labels(drawn: Drawing) -> None:
     """Names next to their marks, each on the first side where it covers no other mark or name; else none."""
 
@@ -289,7 +295,7 @@ def _place_labels(drawn: Drawing) -> None:
     for mark, (x, y) in zip(drawn.marks, at, strict=True):
         if not mark["label"]:
             continue
-        width = len(mark["label"]) * _CHARACTER
+        width = _letters(mark["label"]) * _CHARACTER
         sides = (
             (box(x + 11, y - 8, width, 14), "start", 11, 4),
             (box(x - 11 - width, y - 8, width, 14), "end", -11, 4),
