@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from bench.analysis import estimate
 from bench.model import Record, TaskKey
 
 SETTING = ("workload", "phase", "shape", "dtype", "batch", "seq", "product", "implementation", "precision", "options")
@@ -24,6 +25,9 @@ class Point:
     rate_per_s: float
     work_per_j: float
     windows: int
+    work_per_j_low: float | None = None
+    work_per_j_high: float | None = None
+    """95% interval of the work per joule from the windows' scatter; None with one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,9 @@ class Frontier:
     """The columns that name the workload."""
     work_unit: str
     points: tuple[Point, ...]
-    best: Point
-    """Most work per joule."""
+    best: tuple[Point, ...]
+    """The limit with the most work per joule; several where their intervals overlap its own, none where a limit has
+    no interval."""
     knee: Point | None
     """Beyond it, further watts bring less than the range's average: the point furthest above the straight line from
     the lowest to the highest. None with fewer than three points, or where the rate hardly moves."""
@@ -59,20 +64,29 @@ def frontiers(records: Iterable[Record]) -> list[Frontier]:
     for setting, by_limit in groups.items():
         points = tuple(_point(limit_w, rows) for limit_w, rows in sorted(by_limit.items()))
         unit = next(iter(by_limit.values()))[0].work_unit
-        best = max(points, key=lambda point: point.work_per_j)
-        found.append(Frontier(setting, unit, points, best, knee(points)))
+        found.append(Frontier(setting, unit, points, _best(points), knee(points)))
     return found
+
+
+def _best(points: Sequence[Point]) -> tuple[Point, ...]:
+    if any(point.work_per_j_low is None for point in points):
+        return ()
+    low = max(points, key=lambda point: point.work_per_j).work_per_j_low or 0.0
+    return tuple(point for point in points if (point.work_per_j_high or 0.0) >= low)
 
 
 def _point(limit_w: float, rows: Sequence[Record]) -> Point:
     work = math.fsum(row.work for row in rows)
     joules = math.fsum(row.energy_j for row in rows if row.energy_j is not None)
+    found = estimate.interval([row.work_per_j for row in rows if row.work_per_j is not None])
     return Point(
         limit_w=limit_w,
         power_w=joules / math.fsum(row.window_s for row in rows),
         rate_per_s=fmean(row.rate_per_s for row in rows),
         work_per_j=work / joules,
         windows=len(rows),
+        work_per_j_low=found.low,
+        work_per_j_high=found.high,
     )
 
 

@@ -50,7 +50,7 @@ def sweep(
         )
     (card,) = choice.devices
     with PowerLimiter(plan.power.source, card) as limiter:
-        limits_w = sweeping.parse_limits(power_limits, limiter.range)
+        limits_w = sweeping.parse_limits(power_limits, limiter.range, streams.warn)
         if dry_run:
             for command in sweeping.commands(limits_w, limiter.range):
                 streams.put(command)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench import power, storage, workloads
 from bench.measure import devices, neighbours, plugins, provenance, row, runner
@@ -16,6 +16,7 @@ from bench.measure.timing import Timing, reads_watts, timing
 from bench.model import (
     BenchError,
     BuildContext,
+    Choices,
     Device,
     Idle,
     Job,
@@ -203,6 +204,8 @@ class _DeviceRun:
     results: Store
     reference: ReferenceMeter | None
     rendezvous: Rendezvous | None = None
+    choices: Choices = field(default_factory=dict)
+    """What kernels' trials chose: a sweep measures one code path at every limit."""
 
     def measure(self, variants: Sequence[Variant]) -> Generator[Record, None, bool]:
         """One pass over the variants, settled at its end by its own idle baselines; returns whether any was wrong."""
@@ -212,7 +215,7 @@ class _DeviceRun:
         idles: dict[str, Idle] = {}
         wrong = False
         fresh: list[Job] = []
-        context = BuildContext(self.plan.timing.seed, joules_reader(self.meter))
+        context = BuildContext(self.plan.timing.seed, joules_reader(self.meter), self.choices)
 
         def build(device: Device, variant: Variant) -> Job:
             job = workloads.load(variant.workload).build(device, variant, context)

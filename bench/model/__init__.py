@@ -3,7 +3,7 @@
 from bench.model.comparison import Comparison
 from bench.model.device import Device, usable_cores
 from bench.model.errors import EXIT_INVALID, EXIT_IO, EXIT_OK, EXIT_REGRESSION, EXIT_USAGE, BenchError, Skip, first_line
-from bench.model.job import Audit, BuildContext, Facts, Job, Share, Variant
+from bench.model.job import Audit, BuildContext, Choices, Facts, Job, Share, Variant
 from bench.model.power import DEVICE_LOST, CardState, Energy, Meter, ReferenceMeter, Sample, Sensor, Window
 from bench.model.record import METHOD_VERSION, SCHEMA_VERSION, Idle, Measurement, Record, Refusal
 from bench.model.task import TaskKey
@@ -21,6 +21,7 @@ __all__ = [
     "BenchError",
     "BuildContext",
     "CardState",
+    "Choices",
     "Comparison",
     "Device",
     "Energy",

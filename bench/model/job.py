@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -31,6 +31,10 @@ class Variant:
         return TaskKey.of(self).label
 
 
+Choices = MutableMapping[str, tuple[int | str, str | None]]
+"""Name of a trial → what it chose, and what decided."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuildContext:
     """What a run gives to every job that it builds."""
@@ -39,6 +43,8 @@ class BuildContext:
     """Seed of headers and inputs. None: headers from the time, inputs from a fixed seed."""
     read_joules: Callable[[], float | None] | None = None
     """Reads the energy counter as it is now, for a kernel's trial by hashes per joule; None without a counter."""
+    choices: Choices | None = None
+    """What trials chose earlier in this run, which later builds take over: one code path per run and sweep."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench import output
 from bench.analysis.frontier import Point, frontiers, knee
 from bench.measure.sweep import commands, parse_limits, sweep
 from bench.model import BenchError, Device, Record
@@ -208,12 +209,22 @@ def test_limits_asked_for(text: str, limits: tuple[float, ...]) -> None:
     assert parse_limits(text, CARD) == pytest.approx(limits)
 
 
+BEYOND = ("600..700:0.001", ",".join(map(str, range(300, 400))), "800..900", "10..150")
+
+
 @pytest.mark.parametrize(
-    "text", ["", "x", "0", "-5", "50%..", "100%..50%", "300..400:0", "150", "701", "nan", "inf..300"]
+    "text", ["", "x", "0", "-5", "50%..", "100%..50%", "300..400:0", "150", "701", "nan", "inf..300", *BEYOND]
 )
 def test_limits_that_cannot_be(text: str) -> None:
     with pytest.raises(BenchError):
         parse_limits(text, CARD)
+
+
+def test_a_range_that_is_clipped_is_told() -> None:
+    told: list[str] = []
+    parse_limits("600..900:100", CARD, told.append)
+    parse_limits("600..700:50", CARD, told.append)
+    assert told == ["a card accepts 200 W to 700 W: of '600..900:100' the limits 700 W, 600 W are measured"]
 
 
 def test_dry_run() -> None:
@@ -258,16 +269,39 @@ def record(limit_w: float, rate: float, watts: float, **fields: Any) -> Record:
 
 def test_frontier_best_and_knee() -> None:
     """Rate rises with the square root of watts above 100 W: half as much work per watt as one goes up."""
-    rows = [record(w, 10 * (w - 100) ** 0.5, w) for w in (200.0, 300.0, 400.0, 500.0, 600.0, 700.0)]
+    rows = [
+        record(w, 10 * (w - 100) ** 0.5 * (1 + noise), w)
+        for w in (200.0, 300.0, 400.0, 500.0, 600.0, 700.0)
+        for noise in (-0.001, 0.0, 0.001)
+    ]
     rows += [record(700.0, 1e9, 700.0, valid=False), record(700.0, 1e9, 700.0, work_per_j=None, energy_j=None)]
     rows += [record(w, 5.0 * w, w, workload="transformer", phase="gemm") for w in (200.0, 450.0, 700.0)]
     by_sqrt, straight = frontiers(rows)
     assert [point.limit_w for point in by_sqrt.points] == [200, 300, 400, 500, 600, 700]
-    assert by_sqrt.best.limit_w == 200
+    (best,) = by_sqrt.best
+    assert best.limit_w == 200
+    assert best.work_per_j_low < best.work_per_j < best.work_per_j_high
     assert by_sqrt.knee is not None
     assert by_sqrt.knee.limit_w == 400  # of the six, the furthest above the chord from 200 W to 700 W
     assert straight.knee is None
     assert straight.label == "transformer gemm"
+
+
+def test_a_limit_is_the_best_only_with_an_interval_that_stands_apart() -> None:
+    once = [record(w, 1.0, w) for w in (200.0, 300.0, 400.0)]
+    assert frontiers(once)[0].best == (), "one window has no interval"
+    (text,) = output.sweep(frontiers(once)).notes
+    assert "no limit is called the best" in text
+    noisy = [record(w, factor, w) for w in (200.0, 205.0, 400.0) for factor in (0.9, 1, 1.1)]
+    (frontier,) = frontiers(noisy)
+    assert [point.limit_w for point in frontier.best] == [200, 205]
+    document = output.sweep([frontier])
+    assert [row["best"] for row in document.rows] == [False] * 3
+    assert [row["may_be_best"] for row in document.rows] == [True, True, False]
+    assert [row[-1] for row in document.grids[0].rows][:2] == ["perhaps the best"] * 2
+    assert "cannot be told apart" in document.notes[0]
+    apart = [record(w, factor, w) for w in (200.0, 300.0) for factor in (0.99, 1, 1.01)]
+    assert [row["best"] for row in output.sweep(frontiers(apart)).rows] == [True, False]
 
 
 def test_repeats_are_pooled() -> None:

@@ -254,7 +254,12 @@ def test_a_cell_of_csv_is_never_a_formula() -> None:
 
 def test_a_sweep_has_every_format() -> None:
     records = [
-        replace(record, power_limit_w=limit, rate_per_s=record.rate_per_s * (limit / 700) ** 0.5)
+        replace(
+            record,
+            power_limit_w=limit,
+            energy_j=(record.energy_j or 0.0) * limit / 700,
+            work_per_j=(record.work_per_j or 0.0) * 700 / limit,
+        )
         for limit in (350.0, 500.0, 700.0)
         for record in factory.run(A, workloads=[factory.sha256d])
     ]

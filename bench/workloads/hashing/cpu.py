@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from bench.model import BenchError, usable_cores
+from bench.model import BenchError, Choices, usable_cores
 from bench.workloads.hashing import kernels
 from bench.workloads.hashing.engine import NONCE_SPACE, Work, check_range, power_of_two_from, shares_lost
 from bench.workloads.hashing.job import HeaderRoll, reference_scan
@@ -249,18 +249,21 @@ def host_scan(algorithm: str) -> HostScan:
     return HostScan(algorithm, *kernels.host())
 
 
-def open_engine(algorithm: str, options: HashingOptions) -> CpuScan:
+def open_engine(algorithm: str, options: HashingOptions, choices: Choices | None = None) -> CpuScan:
     """The C engine of ``sha256d`` or ``scrypt`` on ``options.threads`` threads, by default one per usable core.
 
     ``options.isa`` names the instruction set; by default every one that this machine runs is self-tested, and a short
-    trial picks the fastest.
+    trial picks the fastest, unless one earlier in the run left its choice in ``choices``.
 
     Raises:
         BenchError: an unknown or unsupported instruction set, or one that fails its self-test.
     """
     code = host_scan(algorithm)
     threads = options.threads or usable_cores()
-    isa = code.choose(options.isa, threads)
+    made = None if choices is None or options.isa else choices.get(algorithm)
+    isa = code.choose(options.isa, threads) if made is None else str(made[0])
+    if choices is not None:
+        choices[algorithm] = isa, None
     iteration = code.sizes.per_thread * power_of_two_from(threads)
     return CpuScan(
         code.scan, code.names().index(isa), isa, threads=threads, grain=code.sizes.grain, iteration=iteration

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.model import BuildContext, Device, Skip, Variant
+from bench.model import BuildContext, Choices, Device, Skip, Variant
 from bench.workloads.hashing.engine import Engine, ReadJoules
 from bench.workloads.hashing.job import Algorithm, ScanJob
 from bench.workloads.hashing.options import HashingOptions, check, options_of
@@ -46,11 +46,13 @@ def build(device: Device, variant: Variant, context: BuildContext = BuildContext
         Skip: every other device, and ``engine=portable``.
     """
     options = options_of(variant)
-    engine = open_engine(device, options, context.read_joules)
+    engine = open_engine(device, options, context.read_joules, context.choices)
     return ScanJob(engine, ALGORITHM, seed=context.seed, share_bits=options.share_bits)
 
 
-def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> Engine:
+def open_engine(
+    device: Device, options: HashingOptions, read_joules: ReadJoules | None = None, choices: Choices | None = None
+) -> Engine:
     """The engine that ``build`` uses."""
     if not (device.kind == "cpu" or device.is_nvidia) or options.engine == "portable":
         raise Skip(
@@ -60,7 +62,7 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
     if device.kind == "cuda":
         from bench.workloads.hashing import scrypt_cuda
 
-        return scrypt_cuda.open_engine(device, options, read_joules)
+        return scrypt_cuda.open_engine(device, options, read_joules, choices)
     from bench.workloads.hashing import cpu
 
-    return cpu.open_engine("scrypt", options)
+    return cpu.open_engine("scrypt", options, choices)

@@ -10,7 +10,7 @@ import functools
 import struct
 from typing import Any
 
-from bench.model import BenchError, Device
+from bench.model import BenchError, Choices, Device
 from bench.workloads.hashing.cuda import CudaScan, by_value, kernel_arguments
 from bench.workloads.hashing.cuda_device import Cuda
 from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, power_of_two_from
@@ -32,7 +32,9 @@ PASSES = 8
 FACTORS = (1 << 7, 1 << 9, 1 << 13, 1 << 18)
 
 
-def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> CudaScan:
+def open_engine(
+    device: Device, options: HashingOptions, read_joules: ReadJoules | None = None, choices: Choices | None = None
+) -> CudaScan:
     """The CUDA engine on ``device``.
 
     Which variant (0 … 3) runs is chosen as for SHA-256d.
@@ -41,7 +43,7 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
         BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails or lacks the memory for one
             block of threads, or there is no such variant.
     """
-    choice = Choice(options, read_joules, range(len(GAPS_AND_WIDE)))
+    choice = Choice(options, read_joules, range(len(GAPS_AND_WIDE)), "scrypt", choices)
     cuda = Cuda(device)
     kernels = {number: _compile(cuda, number) for number in choice.variants}
     budget = int(cuda.free_bytes() * MEMORY_SHARE)

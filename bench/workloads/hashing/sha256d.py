@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.model import BuildContext, Device, Variant
+from bench.model import BuildContext, Choices, Device, Variant
 from bench.workloads.hashing.engine import Engine, ReadJoules
 from bench.workloads.hashing.job import Algorithm, ScanJob
 from bench.workloads.hashing.options import HashingOptions, check, options_of
@@ -54,11 +54,13 @@ def build(device: Device, variant: Variant, context: BuildContext = BuildContext
     every row.
     """
     options = options_of(variant)
-    engine = open_engine(device, options, context.read_joules)
+    engine = open_engine(device, options, context.read_joules, context.choices)
     return ScanJob(engine, ALGORITHM, seed=context.seed, share_bits=options.share_bits)
 
 
-def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> Engine:
+def open_engine(
+    device: Device, options: HashingOptions, read_joules: ReadJoules | None = None, choices: Choices | None = None
+) -> Engine:
     """The engine that ``build`` uses."""
     if options.engine == "portable" or not (device.kind == "cpu" or device.is_nvidia):
         from bench.workloads.hashing import portable
@@ -67,7 +69,7 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
     if device.is_nvidia:
         from bench.workloads.hashing import sha256d_cuda
 
-        return sha256d_cuda.open_engine(device, options, read_joules)
+        return sha256d_cuda.open_engine(device, options, read_joules, choices)
     from bench.workloads.hashing import cpu
 
-    return cpu.open_engine("sha256d", options)
+    return cpu.open_engine("sha256d", options, choices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.model import Device
+from bench.model import Choices, Device
 from bench.workloads.hashing import kernels
 from bench.workloads.hashing.cuda import CudaScan, by_value, kernel_arguments
 from bench.workloads.hashing.cuda_device import Cuda
@@ -23,7 +23,9 @@ WAVES = 8
 FACTORS = (1, 1 << 29, 1 << 22, 1 << 7, 1 << 10)
 
 
-def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules | None = None) -> CudaScan:
+def open_engine(
+    device: Device, options: HashingOptions, read_joules: ReadJoules | None = None, choices: Choices | None = None
+) -> CudaScan:
     """The CUDA engine on ``device``.
 
     ``options.variant`` (0 … 4) names a variant; without it a short trial picks one by hashes per second, or, with
@@ -33,7 +35,7 @@ def open_engine(device: Device, options: HashingOptions, read_joules: ReadJoules
         BenchError: CuPy or NVRTC is missing, the kernel does not compile, the device fails, or there is no such
             variant.
     """
-    choice = Choice(options, read_joules, VARIANTS)
+    choice = Choice(options, read_joules, VARIANTS, "sha256d", choices)
     cuda = Cuda(device)
     return choice.best(cuda, {number: _engine(cuda, number) for number in choice.variants})
 

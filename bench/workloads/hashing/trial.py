@@ -10,7 +10,7 @@ import functools
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from bench.model import BenchError
+from bench.model import BenchError, Choices
 from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.cuda_device import Cuda
 from bench.workloads.hashing.engine import NONCE_SPACE, ReadJoules, Work
@@ -30,15 +30,27 @@ TRIAL_WORK = Work(0, bytes(80), 32)
 class Choice:
     """Which of a kernel's variants to run: the one asked for, or the best of a short trial on the device."""
 
-    def __init__(self, options: HashingOptions, read_joules: ReadJoules | None, variants: Sequence[int]) -> None:
+    def __init__(
+        self,
+        options: HashingOptions,
+        read_joules: ReadJoules | None,
+        variants: Sequence[int],
+        name: str = "",
+        choices: Choices | None = None,
+    ) -> None:
         """Choose among ``variants``, by joules where ``options.prefer`` is efficiency and they can be read.
+
+        What an earlier trial of this ``name`` left in ``choices`` is taken over.
 
         Raises:
             BenchError: ``options.variant`` is not one of them.
         """
         self._prefer = options.prefer
         self._joules = read_joules
-        self.variants = tuple(variants) if options.variant is None else (options.variant,)
+        self._name, self._choices = name, {} if choices is None else choices
+        self._made = self._choices.get(name) if options.variant is None else None
+        asked = options.variant if self._made is None else int(self._made[0])
+        self.variants = tuple(variants) if asked is None else (asked,)
         if not set(self.variants) <= set(variants):
             listed = ", ".join(map(str, variants))
             raise BenchError(f"there is no variant {options.variant} of the CUDA kernel", f"choose from {listed}")
@@ -48,7 +60,10 @@ class Choice:
         best: int | None = None
         why: str | None = None
         try:
-            best, why = self._try(cuda, engines) if len(engines) > 1 else (next(iter(engines)), None)
+            if len(engines) > 1:
+                best, why = self._choices[self._name] = self._try(cuda, engines)
+            else:
+                best, why = next(iter(engines)), None if self._made is None else self._made[1]
         finally:
             for number, engine in engines.items():
                 if number != best:

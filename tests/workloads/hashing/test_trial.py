@@ -121,3 +121,21 @@ def test_a_trial_runs_on_the_device(machine: driver.Machine, monkeypatch: pytest
     kept.scan(Work(4, header, 2), 5, 50)
     kept.sync()
     assert sorted(kept.drain()) == [(4, nonce) for nonce in reference_scan(sha256d, header, 2, 5, 50)]
+
+
+def test_later_builds_of_a_run_take_over_what_the_first_trial_chose(
+    machine: driver.Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a sweep's table would fall apart into the variants that win at one limit or another."""
+    Card(monkeypatch)
+    choices: dict[str, tuple[int | str, str | None]] = {}
+    first = sha256d_cuda.open_engine(DEVICE, HashingOptions(prefer="efficiency"), None, choices)
+    assert choices == {"sha256d": (2, "prefer=speed(no-joules)")}
+    other = Card(monkeypatch)
+    monkeypatch.setitem(SECONDS, 4, 1.0)
+    second = sha256d_cuda.open_engine(DEVICE, HashingOptions(prefer="efficiency"), None, choices)
+    assert (second.implementation, second.setting) == (first.implementation, first.setting)
+    assert not any(other.ran.values()), "no second trial"
+    asked = sha256d_cuda.open_engine(DEVICE, HashingOptions(variant=0), None, choices)
+    assert (asked.implementation, asked.setting) == ("cuda-v0", None)
+    assert sha256d_cuda.open_engine(DEVICE, HashingOptions(), None, {}).implementation == "cuda-v4"
