@@ -170,6 +170,106 @@ def ray(
     return _merge(folder, fleet, fleet_options)
 
 
+@app.command
+def ssh(
+    run_plan: options.Plan = RunPlan(),
+    fleet_options: FleetOptions = FleetOptions(),
+    *,
+    hosts: Path,
+    plan: PlanFile = None,  # noqa: ARG001
+    gpus_per_node: int | None = None,
+    ssh: str | None = None,
+    start_at: str | None = None,
+) -> int:
+    """Run a worker on every host of a list, through the system's ssh; shards come home and are merged.
+
+    Parameters
+    ----------
+    hosts
+        A file with one host per line, as ssh takes it.
+    plan
+        A TOML file with options, by group; options given here override it.
+    gpus_per_node
+        Cards that each node must show to be complete.
+    ssh
+        The ssh command with its options; default: ssh -o BatchMode=yes.
+    start_at
+        All nodes begin at this moment (UTC).
+    """
+    import secrets
+
+    from bench.fleet import launch, layout
+    from bench.fleet import ssh as engine
+
+    listed = engine.hosts(hosts)
+    if fleet_options.resume:
+        folder = fleet_options.resume
+        fleet = launch.resume(folder, "ssh")
+    else:
+        folder = run_plan.output.out
+        remote = f".bitwatt/{secrets.token_hex(6)}"
+        settings = _settings(fleet_options, start_at=start_at, ssh=ssh, remote=remote)
+        fleet = layout.Fleet("ssh", len(listed), gpus_per_node, settings=settings)
+        launch.begin(folder, at_level(run_plan, fleet_options.level), fleet)
+    with _showing() as show:
+        engine.measure(folder, fleet, listed, say=streams.say, show=show)
+    return _merge(folder, fleet, fleet_options)
+
+
+@app.command
+def kubernetes(
+    run_plan: options.Plan = RunPlan(),
+    fleet_options: FleetOptions = FleetOptions(),
+    *,
+    image: str,
+    plan: PlanFile = None,  # noqa: ARG001
+    nodes: int | None = None,
+    gpus_per_node: int | None = None,
+    daemon_set: bool = False,
+    claim: str | None = None,
+    host_path: str = "/var/lib/bitwatt",
+    namespace: str | None = None,
+    start_at: str | None = None,
+) -> int:
+    """Print the objects that measure a Kubernetes cluster, as YAML for kubectl apply.
+
+    Parameters
+    ----------
+    image
+        Container image with bitwatt in it.
+    plan
+        A TOML file with options, by group; options given here override it.
+    nodes
+        How many nodes the Job measures.
+    gpus_per_node
+        Cards per node (nvidia.com/gpu).
+    daemon_set
+        A DaemonSet on every node, in place of a Job.
+    claim
+        PersistentVolumeClaim for the shards, which all nodes can mount.
+    host_path
+        Without a claim: folder of each node for its shards.
+    namespace
+        Namespace of the objects.
+    start_at
+        All nodes begin at this moment (UTC).
+    """
+    from bench.fleet import kubernetes as engine
+    from bench.fleet import launch, layout
+
+    if fleet_options.resume:
+        raise BenchError(
+            "a Kubernetes fleet is resumed by its pods", "delete the Job and apply it again; what is done is kept"
+        )
+    if nodes is None and not daemon_set:
+        raise BenchError("the number of nodes is missing", "give --nodes N, or --daemon-set")
+    cluster = engine.Cluster(image, namespace=namespace, claim=claim, host_path=host_path)
+    fleet = layout.Fleet("kubernetes", nodes, gpus_per_node, settings=_settings(fleet_options, start_at=start_at))
+    plan_text = launch.plan_text(at_level(run_plan, fleet_options.level))
+    streams.put(engine.manifest(cluster, plan_text, fleet, daemon_set=daemon_set))
+    return EXIT_OK
+
+
 def _settings(chosen: FleetOptions, **more: str | None) -> dict[str, str]:
     """What a fleet's file keeps for a resumed one."""
     found = {"mode": chosen.mode, "command": chosen.command, **more}
