@@ -167,6 +167,24 @@ def test_an_edited_row_is_found(change, says):
     assert any(says in message for _, message in found)
 
 
+def test_a_column_that_does_not_follow_is_named_with_its_formula():
+    wrong = dataclasses.replace(ROW, rate_per_s=1.0, work_per_j=2.0, power_mean_w=3.0, shares_expected=4.0)
+    assert [message for _, message in messages([wrong], [SHARES])] == [
+        "rate_per_s is 1, but work ÷ window_s is 10000",
+        "work_per_j is 2, but work ÷ energy_j is 1000",
+        "power_mean_w is 3, but energy_j ÷ window_s is 10",
+        "shares_expected is 4, but work ÷ 2^share_bits is 312.5",
+    ]
+    rounded = dataclasses.replace(ROW, rate_per_s=ROW.rate_per_s * (1 + 5e-7))
+    assert messages([rounded], [SHARES]) == []
+
+
+def test_problems_of_several_rows_are_all_reported():
+    wrong = dataclasses.replace(ROW, rate_per_s=1.0)
+    again = dataclasses.replace(OTHER_ROW, rate_per_s=1.0)
+    assert [row for row, _ in messages([wrong, again], [SHARES, OTHER_SHARES])] == [0, 1]
+
+
 def invented(count: int) -> list[Share]:
     return [Share(with_nonce(bytes(80), nonce).hex(), nonce) for nonce in range(1000, 1000 + count)]
 
@@ -176,7 +194,8 @@ def test_shares_that_lie_are_found():
     assert one[0].endswith(f"leading zero bits, {BITS} are needed")
     assert "does not hash" in one[0]
     repeated = [*SHARES[:-1], SHARES[0]]
-    assert any("twice in this row" in message for _, message in messages([ROW], [repeated]))
+    twice = f"the share with nonce {SHARES[0].nonce} is there twice in this row"
+    assert twice in [message for _, message in messages([ROW], [repeated])]
     assert any("already in row 1" in message for _, message in messages([ROW, ROW], [SHARES, SHARES]))
     withheld = messages([dataclasses.replace(ROW, shares_found=0)], [[]])
     assert any("should yield" in message for _, message in withheld)
