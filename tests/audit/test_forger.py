@@ -199,3 +199,29 @@ def test_a_failed_check_cannot_be_edited_into_a_verified_row(tmp_path: Path) -> 
     forged = Row(replace(wrong.record, valid=True, verified=True, proven=True), wrong.audit)
     findings = verify([written(tmp_path, [forged, *HONEST[1:]])]).findings
     assert any(finding.column == "verified" for finding in findings), findings
+
+
+def test_shares_of_another_file_are_named_by_its_line(tmp_path: Path) -> None:
+    first = written(tmp_path, HONEST[:2], "a")
+    later = written(tmp_path, [HONEST[2], HONEST[1]], "b")
+    (finding,) = verify([first, later]).findings
+    assert str(finding) == f"{later}, line 3: its shares are those of {first}, line 3"
+    assert verify([first]).findings == ()
+
+
+def test_each_finding_names_its_file_and_line(tmp_path: Path) -> None:
+    unit = written(tmp_path, [HONEST[0], HONEST[1].claiming(1, work_unit="FLOP")], "unit")
+    found = [str(finding) for finding in verify([unit]).findings]
+    assert f"{unit}, line 3: work_unit is FLOP, but sha256d counts hashes" in found
+    twice = written(tmp_path, [HONEST[0], HONEST[1].claiming(2)], "twice")
+    assert [finding.line for finding in verify([twice]).findings] == [3]
+    assert str(verify([twice]).findings[0]).startswith(f"{twice}, line 3: 8192 hashes should yield about 128 shares")
+    bare = Row(HONEST[1].record, replace(HONEST[1].audit, shares=())).claiming(1, share_bits=32)
+    few = written(tmp_path, [replace_workload(HONEST[0]), bare], "few")
+    assert [str(finding)[: len(str(few)) + 18] for finding in verify([few]).findings] == [f"{few}, line 3: not prov"]
+
+
+def replace_workload(row: Row) -> Row:
+    """A row that counts no hashes."""
+    changes = {"workload": "transformer", "work_unit": "FLOP", "share_bits": None, "shares_expected": None}
+    return Row(replace(row.record, **changes, shares_found=None), Audit(ok=True))

@@ -45,6 +45,21 @@ def test_a_changed_cell_is_reported_once_with_its_column(result: Path) -> None:
     assert str(found[0]) == f"{result}, line 3: energy_j is 17999, but the sidecar has empty"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("work", "1.0", "work is 1, but the sidecar has 2.1e+16"),
+        ("launches", "61", "launches is 61, but the sidecar has 60"),
+        ("window_s", "31.0", "window_s is 31, but the sidecar has 30"),
+        ("shape", "", "shape is empty, but the sidecar has llama3-8b"),
+    ],
+)
+def test_what_differs_from_the_sidecar_is_named(result: Path, name: str, text: str, says: str) -> None:
+    edit(result, 3, **{name: text})
+    found = [finding for finding in verify([result]).findings if finding.column == name]
+    assert [str(finding) for finding in found] == [f"{result}, line 3: {says}"]
+
+
 def test_a_removed_warning_is_reported(tmp_path: Path) -> None:
     with storage.create(tmp_path, "a") as results:
         record = factory.gemm(metered=False, warnings="not steady;clock 3% low")
