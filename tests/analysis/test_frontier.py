@@ -26,7 +26,7 @@ def test_points_average_the_windows_of_each_limit() -> None:
     assert low.power_w == pytest.approx((190 * 10 + 170 * 30) / 40)
     assert low.work_per_j == pytest.approx((5e10 + 12e10) / (190 * 10 + 170 * 30))
     assert (high.limit_w, high.windows) == (300, 1)
-    assert found.best == low
+    assert found.best == ()  # one limit has no interval
     assert found.knee is None
     assert found.work_unit == "hash"
     assert found.label == "sha256d scan"
@@ -34,9 +34,10 @@ def test_points_average_the_windows_of_each_limit() -> None:
 
 
 def test_the_best_is_not_the_knee() -> None:
-    rows = [at(100, 100, 1.0e9), at(200, 200, 1.9e9), at(300, 300, 2.0e9)]
-    (found,) = frontiers(rows)
-    assert (found.best.limit_w, found.knee and found.knee.limit_w) == (100, 200)
+    true = [(100, 1.0e9), (200, 1.9e9), (300, 2.0e9)]
+    (found,) = frontiers(at(watts, watts, rate * factor) for watts, rate in true for factor in (1, 1.0001, 0.9999))
+    assert [one.limit_w for one in found.best] == [100]
+    assert found.knee == found.points[1]
 
 
 @pytest.mark.parametrize(
