@@ -58,18 +58,17 @@ class Sensor:
     def lag_s(self) -> float:
         """Seconds by which a held reading trails the power that it reports.
 
-        Half of what it averages over, half of the update period for which it is held, half of a poll, and its delay
-        where that was measured.
+        Half of what it averages over, half of the update period for which it is held, half of a poll.
         """
         period_s = self.power_period_s or 0.0
         averaged_s = self.averaging_s or period_s * (1.0 if self.duty is None else self.duty)
-        return averaged_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2 + (self.delay_s or 0.0)
+        return averaged_s / 2 + period_s / 2 + (self.poll_s or 0.0) / 2
 
     @property
     def settle_s(self) -> float:
         """Seconds until the samples that report a given moment have arrived."""
         counted_s = 1.5 * (self.counter_period_s or 0.0) + (self.counter_delay_s or 0.0)
-        return max(self.lag_s, counted_s) + 2 * (self.poll_s or 0.0)
+        return max(self.lag_s + (self.delay_s or 0.0), counted_s) + 2 * (self.poll_s or 0.0)
 
 
 DEVICE_LOST = "device lost"

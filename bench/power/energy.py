@@ -57,8 +57,8 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
         return replace(found, warnings=verdict.warnings, invalid_reasons=verdict.invalid)
 
     powerless = ordered if verdict.power else [replace(sample, power_w=None) for sample in ordered]
-    counted = counter_joules(powerless, window, sensor) if verdict.counter else None
-    integrated = integrated_joules(ordered, window, sensor) if verdict.power else None
+    counted = counter_joules(_earlier(powerless, sensor.counter_delay_s), window, sensor) if verdict.counter else None
+    integrated = integrated_joules(_earlier(ordered, sensor.delay_s), window, sensor) if verdict.power else None
     best = counted or integrated
     warnings = verdict.warnings
     if best is None:
@@ -90,6 +90,17 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
         warnings=warnings + warned,
         invalid_reasons=invalid + flagged,
     )
+
+
+def _earlier(samples: Sequence[Sample], delay_s: float | None) -> Sequence[Sample]:
+    """The samples at the times that they report, where the sensor's delay was measured.
+
+    Delays up to 0.2 s do no harm unmeasured.
+    """
+    if not delay_s:
+        return samples
+    delay_ns = round(delay_s * 1e9)
+    return [replace(sample, t_ns=sample.t_ns - delay_ns) for sample in samples]
 
 
 def idle_power(
