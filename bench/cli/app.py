@@ -16,6 +16,7 @@ from bench import __version__
 from bench.cli import (
     calibrate,
     devices,
+    dispatch,
     doctor,
     economics,
     fleet,
@@ -55,6 +56,7 @@ for command, name in (
     (report.report, "report"),
     (site.site, "site"),
     (economics.economics, "economics"),
+    (dispatch.dispatch, "dispatch"),
     (sweeping.sweep, "sweep"),
     (devices.devices, "devices"),
     (doctor.doctor, "doctor"),

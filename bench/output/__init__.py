@@ -13,6 +13,7 @@ figures in :mod:`bench.output.format`.
 from bench.output.calibration import calibration, calibration_file
 from bench.output.comparison import comparison
 from bench.output.devices import devices
+from bench.output.dispatch import dispatch, schedule_rows
 from bench.output.document import Document, Grid
 from bench.output.economics import economics
 from bench.output.formats import PIPE_WIDTH, Format, render
@@ -29,9 +30,11 @@ __all__ = [
     "calibration_file",
     "comparison",
     "devices",
+    "dispatch",
     "economics",
     "render",
     "run",
+    "schedule_rows",
     "sensor_file",
     "sensor_test",
     "sweep",

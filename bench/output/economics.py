@@ -94,15 +94,16 @@ def money(value: Range | None, count: int = 3) -> str:
     """``1.23 [0.98, 1.60]``; one figure where there is no spread, a dash where there is none at all."""
     if value is None or value.likely is None:
         return MISSING
-    likely = _amount(value.likely, count)
+    likely = amount(value.likely, count)
     if value.low is None or value.high is None:
         return f"{likely} [no bounds]"
     if value.low == value.high:
         return likely
-    return f"{likely} [{_amount(value.low, count)}, {_amount(value.high, count)}]"
+    return f"{likely} [{amount(value.low, count)}, {amount(value.high, count)}]"
 
 
-def _amount(value: float, count: int) -> str:
+def amount(value: float, count: int = 3) -> str:
+    """An amount of money: ``1.23M``, ``45.6``; a dash where it is no number."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else MISSING
     size = abs(value)

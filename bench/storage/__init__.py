@@ -20,6 +20,7 @@ from bench.storage.anonymous import local_salt
 from bench.storage.columns import COLUMNS, NAMES, Column, cell, to_csv, to_json
 from bench.storage.files import expand, write_atomically
 from bench.storage.reader import FILE, LINE, read, read_records, to_frame, to_records
+from bench.storage.series import read_series
 from bench.storage.sidecar import read_sidecar, sidecar_path
 from bench.storage.writer import Store, create
 
@@ -36,6 +37,7 @@ __all__ = [
     "local_salt",
     "read",
     "read_records",
+    "read_series",
     "read_sidecar",
     "sidecar_path",
     "to_csv",
