@@ -5,36 +5,69 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from bench.cli import streams
 from bench.cli.options import FormatOption, Results
 from bench.model import BenchError
-from bench.model.options import Names
+from bench.model.options import Names, option_group
 
 if TYPE_CHECKING:
     from bench.model.series import Series
+
+
+@option_group("Over time", 1)
+@dataclass(frozen=True, kw_only=True)
+class SeriesOptions:
+    """The figures that change with the hour, each a CSV with a column of times."""
+
+    power: Path | None = None
+    """Price of power: a CSV with a column of times, or an export of ENTSO-E or ERCOT."""
+    hashprice: Path | None = None
+    """Hashprice; default: the price file's."""
+    rent: Path | None = None
+    """Rent of the first card; default: the price file's."""
+    demand: Path | None = None
+    """Share of the cards that have a tenant; default: the price file's utilisation."""
+    co2: Path | None = None
+    """The grid's intensity, in kg/kWh or g/kWh."""
+    power_unit: str | None = None
+    """Unit of the prices of power where the file does not say, as in EUR/MWh."""
+    power_column: str | None = None
+    """Which column, or which settlement point, holds the prices of power."""
+    time_zone: str | None = None
+    """The site's time zone, as in Europe/Berlin: for times without an offset, days and demand charges."""
+
+    def read(self, name: str, currency: str) -> Series | None:
+        """The series of this name with a warning for each repair; None where no file is given."""
+        from bench import storage
+        from bench.analysis import dispatch as dispatching
+
+        path: Path | None = getattr(self, name)
+        if path is None:
+            return None
+        more = {"unit": self.power_unit, "column": self.power_column} if name == "power" else {}
+        found = storage.read_series(path, dispatching.units(name, currency), zone=self.time_zone, **more)
+        for note in found.notes:
+            streams.warn(f"{path}: {note}")
+        return found
 
 
 def dispatch(
     files: Results | None = None,
     /,
     *,
-    power: Path | None = None,
+    series: Annotated[SeriesOptions, Parameter(name="*")] = SeriesOptions(),
     prices: Path | None = None,
     rules: Path | None = None,
     cards: Names = (),
     asics: float = 0.0,
     fleet: bool = False,
     ai: str | None = None,
-    hashprice: Path | None = None,
-    rent: Path | None = None,
-    demand: Path | None = None,
-    co2: Path | None = None,
-    power_unit: str | None = None,
-    power_column: str | None = None,
-    time_zone: str | None = None,
     schedule: Path | None = None,
     print_rules: bool = False,
     format: FormatOption = "table",  # noqa: A002 - the flag's name
@@ -47,8 +80,6 @@ def dispatch(
     ----------
     files
         Result CSVs with watts, or folders of them; a power sweep gives the settings to choose from.
-    power
-        Price of power over time: a CSV with a column of times, or an export of ENTSO-E or ERCOT.
     prices
         Your prices (TOML); default: the dated example that comes with bitwatt.
     rules
@@ -61,20 +92,6 @@ def dispatch(
         Count the cards in the files, and let the thirsty ones go off first.
     ai
         The AI task to sell, by some of its words, such as 'decode' or 'llama3-8b bf16'.
-    hashprice
-        Hashprice over time; default: the price file's.
-    rent
-        Rent of the first card over time; default: the price file's.
-    demand
-        Share of the cards that have a tenant, over time; default: the price file's utilisation.
-    co2
-        The grid's intensity over time, in kg/kWh or g/kWh.
-    power_unit
-        Unit of the prices of power where the file does not say, as in EUR/MWh.
-    power_column
-        Which column, or which settlement point, holds the prices of power.
-    time_zone
-        The site's time zone, as in Europe/Berlin: for times without an offset, days and demand charges.
     schedule
         Write the day-ahead schedule to this CSV, a row per step.
     print_rules
@@ -89,8 +106,6 @@ def dispatch(
     if print_rules:
         streams.put(dispatching.example_path().read_text(encoding="utf-8"))
         return
-    if power is None:
-        raise BenchError("no prices of power are given", "name a CSV of them with --power")
     known = economics.read_prices(prices or economics.example_path())
     if prices is None:
         streams.warn(
@@ -98,16 +113,11 @@ def dispatch(
             "(start from bitwatt economics --print-prices)"
         )
 
-    def series(name: str, path: Path, **more: str | None) -> Series:
-        found = storage.read_series(path, dispatching.units(name, known.currency), zone=time_zone, **more)
-        for note in found.notes:
-            streams.warn(f"{path}: {note}")
-        return found
-
-    asked = {"hashprice": hashprice, "rent": rent, "demand": demand, "co2": co2}
     file = dispatching.read_rules(rules) if rules else dispatching.RuleFile()
-    priced = series("power", power, unit=power_unit, column=power_column)
-    others = {name: series(name, path) for name, path in asked.items() if path}
+    power = series.read("power", known.currency)
+    if power is None:
+        raise BenchError("no prices of power are given", "name a CSV of them with --power")
+    others = {name: series.read(name, known.currency) for name in ("hashprice", "rent", "demand", "co2")}
     fleets: list[dispatching.Fleet] = []
     first_rent = 0.0
     notes: list[str] = []
@@ -116,7 +126,8 @@ def dispatch(
         fleets, first_rent, notes = dispatching.fleets(frame, known, _counts(cards), ai=ai, by_card=fleet)
     if asics:
         fleets.append(dispatching.asics(known.asic, asics, known))
-    year = dispatching.year(priced, known, first_rent, file, zone=time_zone or "UTC", more=others)
+    more = {name: found for name, found in others.items() if found is not None}
+    year = dispatching.year(power, known, first_rent, file, zone=series.time_zone or "UTC", more=more)
     decision = dispatching.decide(fleets, year, file.rules())
     if schedule is not None:
         storage.write_atomically(schedule, _csv(output.schedule_rows(decision.day_ahead, decision)))
