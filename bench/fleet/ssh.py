@@ -32,7 +32,7 @@ def hosts(path: Path) -> list[Host]:
     """The hosts of a file: one destination per line, ``#`` begins a comment.
 
     Raises:
-        BenchError: the file cannot be read, is empty, names a host twice, or has a line that ssh would take as an option.
+        BenchError: the file cannot be read, names no host or one twice, or a line would be an option to ssh.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

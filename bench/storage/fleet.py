@@ -143,13 +143,22 @@ def read_missing(path: Path) -> list[dict[str, str]]:
 
 
 def _open(path: Path, columns: Sequence[str] | None) -> Any:
+    """The table; an optional column that the file lacks, because it is older than the column, is empty."""
+    pa: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
-    wanted = schema(dictionaries=True).names if columns is None else list(columns)
-    present = _loaded(path, parquet.read_schema).names
-    for name in wanted:
-        if name not in present:
+    fields = schema(dictionaries=True)
+    wanted = fields.names if columns is None else list(columns)
+    required = {each.name for each in (*FLEET_COLUMNS, *COLUMNS) if each.required}
+    present = set(_loaded(path, parquet.read_schema).names)
+    lacking = [name for name in wanted if name not in present]
+    for name in lacking:
+        if name in required:
             raise BenchError(f"{path} has no column {name}", "merge the shards again: bitwatt merge DIR -o FILE")
-    return _loaded(path, lambda stream: parquet.read_table(stream, columns=wanted))
+    kept = [name for name in wanted if name in present]
+    table = _loaded(path, lambda stream: parquet.read_table(stream, columns=kept))
+    for name in lacking:
+        table = table.append_column(fields.field(name), pa.nulls(table.num_rows, fields.field(name).type))
+    return table.select(wanted)
 
 
 def _loaded(path: Path, load: Callable[[Any], Any]) -> Any:

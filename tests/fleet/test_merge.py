@@ -157,6 +157,21 @@ def test_what_is_not_a_merged_file_is_refused(tmp_path):
         read_fleet(path)
 
 
+def test_an_older_file_lacks_only_optional_columns(two_nodes, tmp_path):
+    import pyarrow.parquet as parquet
+
+    path = tmp_path / "f.parquet"
+    merge.merge([two_nodes], path)
+    table = parquet.read_table(path)
+    parquet.write_table(table.drop_columns(["mfu", "host", "co_tenants", "steady"]), path)
+    frame = read_fleet(path)
+    assert list(frame.columns) == table.column_names
+    assert frame[["mfu", "host", "co_tenants", "steady"]].isna().all(axis=None)
+    parquet.write_table(table.drop_columns(["work"]), path)
+    with pytest.raises(BenchError, match="has no column work"):
+        read_fleet(path)
+
+
 def test_names_of_nodes_cannot_leave_the_folder(tmp_path):
     for name in ("../x", "/etc", ".", "..", "", "a/b"):
         assert layout.card_folder(tmp_path, name, name).resolve().parent.parent == tmp_path.resolve()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tarfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -109,7 +110,7 @@ def sshd(tmp_path):
         f"Host n*\nHostName 127.0.0.1\nPort {port}\nUser root\nIdentityFile {folder}/client\nIdentitiesOnly yes\n"
         f"UserKnownHostsFile {folder}/known\nStrictHostKeyChecking accept-new\nBatchMode yes\n"
     )
-    os.makedirs("/run/sshd", exist_ok=True)
+    Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 20
     while True:
@@ -134,7 +135,7 @@ def test_over_a_real_sshd(sshd, plan, tmp_path):
     arguments = ("fleet", "ssh", "--hosts", hosts, "--plan", plan, "--out", out, "--ssh", f"ssh -F {sshd}")
     done = fleet.bitwatt(env, *arguments, "--command", command, *CPU)
     remote = layout.read(out / layout.FLEET, layout.Fleet).settings["remote"]
-    shutil.rmtree(os.path.expanduser(f"~/{remote}"), ignore_errors=True)
+    shutil.rmtree(Path.home() / remote, ignore_errors=True)
     assert done.returncode == 0, done.stderr
     frame = read_fleet(out / "fleet.parquet")
     assert sorted(frame["node"].astype(str)) == ["n1", "n2"]
