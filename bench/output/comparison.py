@@ -349,10 +349,12 @@ def comparison_notes(result: Result) -> list[str]:
             where.setdefault(_cell(one.key[result.subject]), []).append(
                 f"{one.task.label} {METRICS[one.metric].heading}"
             )
-    notes += [
-        f"{reason} — {_some([f'{who} ({_some(what, 2)})' for who, what in where.items()])}"
-        for reason, where in why.items()
-    ]
+    for reason, where in why.items():
+        if len(result.subjects) > MOST_SUBJECTS:
+            at = f"{sum(map(len, where.values()))} figures of {len(where)} of {len(result.subjects)} (--by {result.by})"
+        else:
+            at = _some([f"{who} ({_some(what, 2)})" for who, what in where.items()])
+        notes.append(f"{reason} — {at}")
     covered = sorted({one.covers for one in result.comparisons if one.covers})
     if covered:
         ratio = "; that of a ratio also covers the difference between runs, unless both sides are one device in one run"
@@ -375,7 +377,8 @@ def mean_notes(result: Result) -> list[str]:
     means: dict[str, list[str]] = {}
     for mean in result.means:
         if not _repeats(mean.metric, result):
-            what = f"{mean.key['workload']} {METRICS[mean.metric].heading}, {mean.reason}"
+            over = (mean.reason or "").partition(":")[0]  # the tasks themselves are in the table
+            what = f"{mean.key['workload']} {METRICS[mean.metric].heading}, {over}"
             means.setdefault(what, []).append(f"{mean.key[result.subject]} {mean.verdict} {times(mean)}")
     return [f"{what}: {'; '.join(said)}" for what, said in means.items()]
 

@@ -72,10 +72,14 @@ def _at(verdict: str, found: Sequence[Comparison], of: int, names: dict[TaskKey,
     reasons = {one.reason for one in found} if verdict == "cannot tell" else set()
     why = f" ({reason})" if len(reasons) == 1 and (reason := reasons.pop()) and len(reason) <= SHORT_REASON else ""
     if len(found) <= MOST_SENTENCES:
-        each = [names[one.task] + (f" ({digits(one.ratio, 3)}×)" if one.ratio is not None else "") for one in found]
+        each = [
+            names[one.task] + (f" ({digits(one.ratio, 3)}×)" if one.ratio is not None and not why else "")
+            for one in found
+        ]
         return f"{verdict} at {_listed(each)}{why}"
     span = f" ({digits(ratios[0], 3)}× to {digits(ratios[-1], 3)}×)" if ratios else ""
-    return f"{verdict} at {len(found)} of {of} tasks{span}{why}"
+    count = f"all {of}" if len(found) == of else f"{len(found)} of {of}"
+    return f"{verdict} at {count} tasks{span}{why}"
 
 
 def _listed(items: Sequence[str]) -> str:
