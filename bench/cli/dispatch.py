@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,10 @@ from bench.model.options import Names, option_group
 
 if TYPE_CHECKING:
     from bench.model.series import Series
+
+
+WHOLE_CARDS = 16
+"""Sites of up to so many cards are scheduled card by card, where the demand is known over time."""
 
 
 @option_group("Over time", 1)
@@ -128,7 +132,8 @@ def dispatch(
         fleets.append(dispatching.asics(known.asic, asics, known))
     more = {name: found for name, found in others.items() if found is not None}
     year = dispatching.year(power, known, first_rent, file, zone=series.time_zone or "UTC", more=more)
-    decision = dispatching.decide(fleets, year, file.rules())
+    rule = replace(file.rules(), whole_cards="demand" in more and sum(each.cards for each in fleets) <= WHOLE_CARDS)
+    decision = dispatching.decide(fleets, year, rule)
     if schedule is not None:
         storage.write_atomically(schedule, _csv(output.schedule_rows(decision.day_ahead, decision)))
         streams.say(f"wrote {schedule}")

@@ -39,11 +39,10 @@ def schedule_rows(policy: Policy, decision: Decision) -> Iterator[Mapping[str, A
 
 def _verdict(decision: Decision, currency: str) -> str:
     day = decision.day_ahead
-    shares = _shares(day)
-    said = ", ".join(f"{use} {percent(shares[use])}" for use in USES if shares[use] >= 0.0005)
+    said = "; ".join(_used(decision, number) for number in range(len(decision.fleets)))
     text = (
         f"knowing each day's prices the day before, this site earns {amount(decision.per_year(day.accounts.net))} "
-        f"{currency} a year before fixed costs ({said} of the cards' time)"
+        f"{currency} a year before fixed costs ({said} of the time)"
     )
     gain = decision.value_of_choosing
     if gain is not None:
@@ -62,6 +61,17 @@ def _mwh(kwh: float) -> str:
     return f"{digits(kwh / 1000, 3)} MWh" if kwh else "0"
 
 
+def _used(decision: Decision, number: int) -> str:
+    """``rent 65.0%, off 35.0%`` of a fleet's time, with its name where there are several."""
+    fleets, schedule = decision.fleets, decision.day_ahead.schedule
+    first = sum(len(fleet.modes) for fleet in fleets[:number])
+    shares = dict.fromkeys(USES, 0.0)
+    for at, mode in enumerate(fleets[number].modes, first):
+        shares[mode.use] += float(schedule.cards[:, at].mean()) / fleets[number].cards
+    said = ", ".join(f"{use} {percent(share)}" for use, share in shares.items() if share >= 0.0005)
+    return said if len(fleets) == 1 else f"{fleets[number].name}: {said}"
+
+
 def _shares(policy: Policy) -> dict[str, float]:
     total = sum(mode.card_hours for mode in policy.accounts.by_mode.values())
     return {
@@ -74,7 +84,7 @@ def _policies(decision: Decision, currency: str) -> Grid:
     rows = []
     for policy in decision.policies:
         accounts, shares = policy.accounts, _shares(policy)
-        other = accounts.net - accounts.income + accounts.power_cost
+        other = round(accounts.net - accounts.income + accounts.power_cost, 6)
         kwh = float(accounts.kw.sum()) * decision.year.steps.hours
         rows.append(
             (

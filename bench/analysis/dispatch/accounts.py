@@ -18,6 +18,7 @@ from bench.analysis.dispatch.problem import (
     modes,
     power_prices,
     rent_of,
+    rentable,
 )
 
 if TYPE_CHECKING:
@@ -81,9 +82,8 @@ def account(fleets: Sequence[Fleet], steps: Steps, rules: Rules, schedule: Sched
         name = mode.name if len(fleets) == 1 else f"{fleets[number].name}: {mode.name}"
         card_hours = float(cards[:, place].sum()) * hours
         by_mode[name] = ModeAccount(mode.use, card_hours, card_hours * mode.kw, float(earned[place]))
-    total = sum(fleet.cards for fleet in fleets)
     rented = cards[:, [place for place, (_, mode) in enumerate(modes(fleets)) if mode.use == "rent"]].sum(axis=1)
-    missing = np.maximum(rules.contract_share * total - rented, 0.0)
+    missing = np.maximum(rules.contract_share * rentable(fleets) - rented, 0.0)
     costs = np.array([rules.start_cost.get(use, 0.0) for _, use in groups(fleets, rules)])
     return Accounts(
         by_mode=by_mode,

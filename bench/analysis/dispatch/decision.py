@@ -100,7 +100,7 @@ def _always(use: str, fleets: Sequence[Fleet], year: Year, rules: Rules) -> Poli
         for fleet in fleets
     ]
     steps = replace(year.steps, power=np.zeros_like(year.steps.power), event=np.zeros_like(year.steps.event))
-    free = replace(rules, start_cost={}, demand_charge=0.0, block_kw=0.0)
+    free = replace(rules, start_cost={}, min_run_h={}, demand_charge=0.0, block_kw=0.0)
     try:
         # With power for nothing, every card that can be at its use is at it.
         schedule = solve(kept, steps, free)

@@ -1,8 +1,7 @@
 """The best use of every hour as one linear program, solved to proven optimality by HiGHS (through scipy). Pure.
 
 A site has fleets of like cards. In each step each card of a fleet is in one mode; ``n[t, j]`` cards are in mode
-``j``. A fleet is divisible unless it is small (:data:`WHOLE_CARDS`), where the counts are integers. What is earned is
-maximal:
+``j``. A fleet is divisible unless the rules count whole cards. What is earned is maximal:
 
     Σ_t [ Σ_j n·income − buy·price + sell·resale − starts·cost − shortfall·penalty + event·(baseline − P) ]
     − Σ_m charge·peak
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
-WHOLE_CARDS = 16
-"""Sites of up to so many cards are scheduled in whole cards; larger ones in shares of a fleet."""
 TIME_LIMIT_S = 120.0
 
 
@@ -65,7 +62,7 @@ class Rules:
     min_run_h: Mapping[str, float] = field(default_factory=dict)
     """Use → hours that a card stays at it once it has started."""
     contract_share: float = 0.0
-    """Share of all cards that a tenant has taken and must be given."""
+    """Share of the cards that may be rented out which a tenant has taken and must be given."""
     shortfall_penalty: float = 0.0
     """Per card and hour that the tenant is not given."""
     site_kw: float | None = None
@@ -75,6 +72,8 @@ class Rules:
     """Per kWh of the block that is sold back; None: it cannot be sold."""
     demand_charge: float = 0.0
     """Per kW of each month's highest draw in the steps that ``Steps.peak`` marks."""
+    whole_cards: bool = False
+    """Whether cards are counted one by one; otherwise a fleet is divisible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Steps:
     rent_income: Array
     """Per card and hour at the stock setting, after the market's fee."""
     demand: Array
-    """Share of all cards for which there is a tenant."""
+    """Share of the cards that may be rented out for which there is a tenant."""
     event: Array
     """Paid per kWh that is not drawn below ``event_kw``; 0 outside events."""
     cap_kw: Array
@@ -176,17 +175,17 @@ def power_prices(steps: Steps, rules: Rules) -> tuple[Array, Array]:
     return buy, resale
 
 
-def in_whole_cards(fleets: Sequence[Fleet]) -> bool:
-    """Whether the schedule counts cards, not shares of a fleet."""
-    return sum(fleet.cards for fleet in fleets) <= WHOLE_CARDS and all(fleet.cards % 1 == 0 for fleet in fleets)
+def rentable(fleets: Sequence[Fleet]) -> float:
+    """The cards that may be rented out."""
+    return sum(fleet.cards for fleet in fleets if any(mode.use == "rent" for mode in fleet.modes))
 
 
 def let(fleets: Sequence[Fleet], steps: Steps, rules: Rules) -> Array:
     """[steps] the most cards for which there is a tenant."""
     import numpy as np
 
-    wanted = np.maximum(steps.demand, rules.contract_share) * sum(fleet.cards for fleet in fleets)
-    return np.floor(wanted + 1e-9) if in_whole_cards(fleets) else wanted
+    wanted = np.maximum(steps.demand, rules.contract_share) * rentable(fleets)
+    return np.floor(wanted + 1e-9) if rules.whole_cards else wanted
 
 
 def rent_of(fleets: Sequence[Fleet]) -> float:
@@ -212,7 +211,7 @@ def solve(fleets: Sequence[Fleet], steps: Steps, rules: Rules, past: Past | None
     program = _Program(len(steps.power))
     columns, tied = modes(fleets), groups(fleets, rules)
     count = program.count
-    whole = in_whole_cards(fleets)
+    whole = rules.whole_cards
     kw, buy, resale = draws(fleets), *power_prices(steps, rules)
     split = rules.block_kw > 0
     event = steps.event * steps.hours
@@ -229,10 +228,12 @@ def solve(fleets: Sequence[Fleet], steps: Steps, rules: Rules, past: Past | None
         own = [place for place, (owner, _) in enumerate(columns) if owner == number]
         program.rows([(cards[:, own], 1.0)], fleet.cards, fleet.cards)
     rented = [place for place, (_, mode) in enumerate(columns) if mode.use == "rent"]
-    total = sum(fleet.cards for fleet in fleets)
+    total = rentable(fleets)
     if rented:
         # Cards that must stay rented out (a minimum run time) while no tenant is there earn nothing.
-        unlet = program.add((rent_of(fleets) * steps.rent_income * steps.hours)[:, None], 0.0, total)
+        unlet = program.add(
+            (rent_of(fleets) * steps.rent_income * steps.hours)[:, None], 0.0, total * bool(rules.min_run_h.get("rent"))
+        )
         program.rows([(cards[:, rented], 1.0), (unlet, -1.0)], -np.inf, let(fleets, steps, rules))
     if rules.contract_share > 0:
         short = program.add(np.full((count, 1), rules.shortfall_penalty * steps.hours), 0.0, total)
