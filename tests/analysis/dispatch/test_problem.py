@@ -151,6 +151,7 @@ def test_what_started_yesterday_is_kept_on_today() -> None:
     rent = np.zeros(48)
     rent[23] = 5.0
     power = np.where(np.arange(48) < 23, 1.0, 0.01)
+    power[22] = 3.0
     known = steps(48, power=power, rent_income=rent, demand=np.ones(48))
     daily = day_ahead([fleet], known, Rules(min_run_h={"rent": 4}), [0, 24])
     assert daily.cards[22:28, 0].tolist() == pytest.approx([0, 10, 10, 10, 10, 0])
