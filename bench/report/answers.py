@@ -165,7 +165,7 @@ def _money(outlook: Outlook) -> Answer | None:
         who = best.card.name
         if len(items) > 1:
             who = _("{count} cards; the highest net: {card}", count=len(items), card=who)
-        text = f"{who}, {net}" if net else who
+        text = _("{card}: {net}", card=who, net=net) if net else who
         notes.append(text if len(decided) == 1 else f"{_(name)}: {text}")
     answer = _(next(iter(decided))) if len(decided) == 1 else _("It depends on the card")
     as_of = _("At the price file of {day}; change the prices under Money.", day=outlook.prices.as_of.isoformat())
