@@ -15,7 +15,7 @@ app = App(name="results", help="Manage the collection in results/: check a file,
 
 @app.command
 def check(files: Results, /) -> None:
-    """Say why a CSV cannot join the collection, or which name it gets there.
+    """Say why a CSV cannot be added to the collection, or which name it gets there.
 
     Parameters
     ----------

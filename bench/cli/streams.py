@@ -8,10 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
-from rich.text import Text
 
 from bench.model import EXIT_IO, BenchError
 from bench.model.text import clean
+from bench.output import talk
 
 if TYPE_CHECKING:
     from bench.output import Document, Format
@@ -59,14 +59,12 @@ def prepare() -> None:
 
 def err() -> Console:
     """The console for progress, warnings and notes."""
-    talk = cast(TextIO, _Talk())
-    # On a terminal Rich breaks between words; in a log a sentence is one line.
-    return Console(file=talk, highlight=False, soft_wrap=not talk.isatty())
+    return Console(file=cast(TextIO, _Talk()), highlight=False, soft_wrap=True)
 
 
 def say(message: str, style: str = "") -> None:
-    """One line on stderr. Control characters in it are shown, never sent."""
-    err().print(Text(clean(message), style=style))
+    """One sentence on stderr. Control characters in it are shown, never sent."""
+    talk.say(err(), message, style)
 
 
 def warn(message: str) -> None:

@@ -22,6 +22,7 @@ from rich.text import Text
 from bench.model import Record, Variant
 from bench.model.text import clean
 from bench.output.format import quantity
+from bench.output.talk import say
 
 LOG_EVERY_S = 10.0
 """Seconds between two lines about windows in a log."""
@@ -73,7 +74,7 @@ class TerminalObserver:
             self._live.stop()
         for message, count in self._noted.items():
             if count > 1:
-                self._console.print(Text(f"{clean(message)} ({count} times)", style="yellow"))
+                say(self._console, f"{message} ({count} times)", "yellow")
 
     def begin(self, variants: int, windows: int, seconds: float) -> None:
         """Count windows and time anew: of a device, or of a power limit."""
@@ -93,7 +94,7 @@ class TerminalObserver:
         self._doing = clean(": ".join(filter(None, [variant.label if variant else "", doing])))
         if self._live is None and not self._quiet and not (is_window and self._logged_lately()):
             limit = f" (up to {seconds:g} s)" if seconds and not is_window else ""
-            self._console.print(Text(", ".join(self._parts() if is_window else [self._doing + limit])))
+            say(self._console, ", ".join(self._parts() if is_window else [self._doing + limit]))
 
     def progress(self, done_s: float, rate_per_s: float | None, unit: str | None, power_w: float | None) -> None:
         """Move the bar and show the rate and the watts of the moment."""
@@ -120,18 +121,18 @@ class TerminalObserver:
         """
         self._noted[message] += 1
         if self._noted[message] == 1:
-            self._console.print(Text(clean(message), style="yellow"))
+            say(self._console, message, "yellow")
 
     def hint(self, message: str) -> None:
         """Advice that ``--quiet`` leaves out."""
         if not self._quiet:
-            self._console.print(Text(f"warning: {clean(message)}", style="yellow"))
+            say(self._console, f"warning: {message}", "yellow")
 
     def stored(self, path: Path, records: tuple[Record, ...], *, complete: bool) -> None:
         """Say where a device's rows are."""
         count = len(records)
         kept = f"{count} row{'s are' if count > 1 else ' is'} safe in {path}"
-        self._console.print(Text(f"wrote {path} and its sidecar" if complete else kept))
+        say(self._console, f"wrote {path} and its sidecar" if complete else kept)
 
     def _parts(self) -> list[str]:
         """``window 12 of 72``, what is measured, time left, rate: the most important first."""
