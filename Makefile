@@ -22,6 +22,10 @@ CUDA_BUILD ?= auto
 DRIVER := $(shell (cat /proc/driver/nvidia/version 2>/dev/null; nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null) | grep -oEm 1 '\b[0-9]{3}\.[0-9]+')
 DEVICE ?= $(if $(DRIVER),cuda,auto)
 
+# Several GPUs are measured at once, each by a process of its own.
+GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+BOX := $(OUT)/box-$(shell date -u +%Y%m%dT%H%M%SZ)
+
 .DEFAULT_GOAL := help
 .PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format fuzz mutate microbench sass results cards wheel clean setup setup-dev
 .DELETE_ON_ERROR:
@@ -30,7 +34,10 @@ help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 bench: setup ## measure every accelerator of this machine, or its CPU: a table, a CSV and a page
-	@$(BITWATT) run --device $(DEVICE) --out $(OUT) $(ARGS); code=$$?; \
+	@if [ $(GPUS) -gt 1 ]; then \
+	    $(BITWATT) worker --device $(DEVICE) --out $(BOX) $(ARGS); code=$$?; \
+	    $(BITWATT) merge $(BOX) -o $(BOX).csv; $(BITWATT) compare $(BOX).csv; \
+	  else $(BITWATT) run --device $(DEVICE) --out $(OUT) $(ARGS); code=$$?; fi; \
 	  if ls $(OUT)/*.csv >/dev/null 2>&1; then $(BITWATT) report $(OUT) -o $(OUT)/report.html || exit; fi; exit $$code
 
 smoke: setup ## the same code on the CPU in 1 s windows, labelled as a smoke run (for CI)

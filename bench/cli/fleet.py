@@ -291,7 +291,7 @@ def _merge(folder: Path, fleet: Fleet, chosen: FleetOptions) -> int:
         missing = tuple(layout.missing(folder))
     else:
         missing = merged.missing
-        streams.say(f"wrote {output}: {merged.rows} rows of {merged.cards} cards on {merged.nodes} nodes")
+        streams.say(f"wrote {output}: {merged}")
     streams.show(fleet_tables.missing(missing))
     if missing:
         streams.say(f"{len(missing)} missing; to measure them: bitwatt fleet {fleet.engine} --resume {folder}")

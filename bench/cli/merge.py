@@ -35,6 +35,6 @@ def merge(
     from bench.fleet import merge as merging
 
     merged = merging.merge(folders, output, streams.say)
-    streams.say(f"wrote {output}: {merged.rows} rows of {merged.cards} cards on {merged.nodes} nodes")
+    streams.say(f"wrote {output}: {merged}")
     streams.show(fleet_tables.missing(merged.missing), format)
     return EXIT_INVALID if merged.missing else EXIT_OK

@@ -101,10 +101,12 @@ class Progress:
         failed = f", {self.failed} failed" if self.failed else ""
         slowest = ""
         if self.slowest is not None:
-            slowest = f"; slowest: {self.slowest.card} of {self.slowest.node} with {self.slowest.rows} rows"
+            slowest = (
+                f"; slowest: {self.slowest.card} of {self.slowest.node} with {layout.counted(self.slowest.rows, 'row')}"
+            )
         return (
             f"{self.nodes_done} of {self.nodes} nodes done, {self.cards_done} of {self.cards} cards{failed}, "
-            f"{self.rows} rows{joules}{slowest}"
+            f"{layout.counted(self.rows, 'row')}{joules}{slowest}"
         )
 
 

@@ -122,6 +122,11 @@ class Missing:
     reason: str
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def safe(name: str) -> str:
     """``name`` as the name of a file. Distinct names stay distinct for what hosts and UUIDs are made of."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:120] or "_"
@@ -207,7 +212,7 @@ def missing(folder: Path, begun: Iterable[Status] | None = None) -> list[Missing
             if status is None:
                 found.append(Missing(node.node, card.card, "not begun"))
             elif status.state == "running":
-                found.append(Missing(node.node, card.card, f"cut short after {status.rows} rows"))
+                found.append(Missing(node.node, card.card, f"cut short after {counted(status.rows, 'row')}"))
             elif status.state == "failed":
                 found.append(Missing(node.node, card.card, status.error or "failed"))
     names = [node.node for node in known]

@@ -38,6 +38,10 @@ class Merged:
     nodes: int
     missing: tuple[Missing, ...]
 
+    def __str__(self) -> str:
+        rows, cards = layout.counted(self.rows, "row"), layout.counted(self.cards, "card")
+        return f"{rows} of {cards} on {layout.counted(self.nodes, 'node')}"
+
 
 def merge(folders: Sequence[Path], output: Path, note: Callable[[str], None] = lambda _: None) -> Merged:
     """Join the shards in the folders into one file, each card once.

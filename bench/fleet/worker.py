@@ -221,7 +221,7 @@ def _outcome(task: cards.Task, code: int) -> str:
         return f"{status.card} failed: {status.error}"
     doubt = f", {status.unsound_rows} of them not sound" if status.unsound_rows else ""
     joules = "" if status.joules is None else f", {status.joules:.0f} J"
-    return f"{status.card}: {status.rows} rows{doubt}{joules}"
+    return f"{status.card}: {layout.counted(status.rows, 'row')}{doubt}{joules}"
 
 
 def _end(processes: Sequence[SpawnProcess]) -> None:

@@ -28,7 +28,7 @@ def test_progress_counts_nodes_cards_rows_and_joules_and_names_the_slowest(tmp_p
     card(tmp_path, "n2", "GPU-b", "running", 1)
     follower = launch.Follower(tmp_path)
     assert str(follower.look()) == (
-        "1 of 3 nodes done, 2 of 4 cards, 12 rows, 3.5e+03 J; slowest: GPU-b of n2 with 1 rows"
+        "1 of 3 nodes done, 2 of 4 cards, 12 rows, 3.5e+03 J; slowest: GPU-b of n2 with 1 row"
     )
     card(tmp_path, "n2", "GPU-a", "failed", 3, 500.0)
     card(tmp_path, "n2", "GPU-b", "done", 4)
