@@ -138,11 +138,13 @@ def figures_grid(result: Result, *, ratios: bool = False, every: bool = True) ->
         for group in kept:
             rows.append(_row(task if alone else _who(group, result), group, columns))
             styles.append("red" if _is_invalid(group) else "")
-    if result.published:
-        sections[len(rows)] = "published, not measured here"
+    published: dict[str, list[Comparison]] = {}
     for one in result.published:
-        rows.append(_published_row(one, columns))
-        styles.append("dim italic")
+        published.setdefault(_published_name(one), []).append(one)
+    for name, cards in published.items():
+        sections[len(rows)] = f"published, not measured here: {name}"
+        rows += [_published_row(one, columns) for one in cards]
+        styles += ["dim italic"] * len(cards)
     names = ["task" if alone else result.by, *columns.names]
     return Grid(
         header=tuple(_heading(name) for name in names),
@@ -194,10 +196,11 @@ def _row(first: str, group: Group, columns: _Columns) -> tuple[str, ...]:
 
 
 def _published_row(one: Comparison, columns: _Columns) -> tuple[str, ...]:
-    at = one.metric if one.metric in columns.figures else columns.figures[0] if columns.figures else "n"
+    column = "power_mean_w" if one.unit == "W" else one.metric
+    at = column if column in columns.figures else columns.figures[0] if columns.figures else "n"
     cells = dict.fromkeys(columns.settings, "") | dict.fromkeys([*columns.figures, "n"], MISSING) | {"note": ""}
     cells[at] = _figure(one)
-    return (f"{_cell(one.key['device_name'])}: {_published_name(one)}", *(cells[name] for name in columns.names))
+    return (_cell(one.key["device_name"]), *(cells[name] for name in columns.names))
 
 
 def _heading(name: str) -> str:

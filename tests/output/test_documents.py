@@ -104,6 +104,15 @@ def test_cards_stand_under_one_another_in_a_section_per_task() -> None:
     assert "tokens/J ratio" not in grid.header
 
 
+def test_published_figures_stand_in_sections_of_their_own() -> None:
+    grid = comparison_grid(published.with_published(result_of(factory.run(A), factory.run(B)), ["RTX 4090"]))
+    sections = list(grid.sections.values())[2:]
+    assert sections[0] == "published, not measured here: sha256 single hashcat m1400, measured"
+    (limit,) = [cells for cells in grid.rows if "450.0 W" in cells]
+    assert limit[0] == "RTX 4090"
+    assert limit[grid.header.index("power")] == "450.0 W", "watts stand among watts"
+
+
 def test_one_run_is_one_line_per_task_with_every_metric() -> None:
     grid = run_grid(factory.run(A))
     assert len(grid.rows) == 2
