@@ -243,7 +243,9 @@ def _work_for(run: _Run, built: _Built, seconds: float, begun_s: float) -> Windo
             latest.power_w if latest else None,
         )
         if now - start >= seconds * 1e9:
-            return Window(start, now, len(run.launches), iterations * facts.work_per_iteration)
+            sizes, lengths_s = zip(*run.launches, strict=True)
+            lengths_us = tuple(round(length_s * 1e6) for length_s in lengths_s)
+            return Window(start, now, len(sizes), iterations * facts.work_per_iteration, lengths_us, sizes)
 
 
 def _keep_busy(run: _Run, built: _Built) -> None:

@@ -110,6 +110,10 @@ class Window:
     end_ns: int
     launches: int
     work: float
+    launch_us: tuple[int, ...] = ()
+    """Microseconds from the end of the launch before (or the start) to the end of each launch."""
+    launch_iterations: tuple[int, ...] = ()
+    """Iterations of each launch."""
 
     @property
     def seconds(self) -> float:

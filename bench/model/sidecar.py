@@ -143,10 +143,12 @@ class WindowNote:
     audit: AuditNote | None = None
     columns: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     """The row's columns as they were first written; missing ones are left out."""
+    launch_us: tuple[int, ...] = ()
+    launch_iterations: tuple[int, ...] = ()
 
     @property
     def window(self) -> Window:
-        return Window(self.start_ns, self.end_ns, self.launches, self.work)
+        return Window(self.start_ns, self.end_ns, self.launches, self.work, self.launch_us, self.launch_iterations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +279,24 @@ def _check(line: Line) -> None:
                 if sample.t_ns <= before_ns:
                     raise ValueError(f"a sample at {sample.t_ns} ns follows one at {before_ns} ns")
                 before_ns = sample.t_ns
-            if isinstance(line, WindowNote) and line.audit is not None:
-                _check_audit(line.audit)
+            if isinstance(line, WindowNote):
+                _check_launches(line)
+                if line.audit is not None:
+                    _check_audit(line.audit)
         case _:
             pass
+
+
+def _check_launches(window: WindowNote) -> None:
+    lengths, sizes = window.launch_us, window.launch_iterations
+    if not lengths and not sizes:
+        return
+    if not len(lengths) == len(sizes) == window.launches:
+        raise ValueError(f"{len(lengths)} lengths and {len(sizes)} sizes of {window.launches} launches")
+    if min(lengths) < 0 or min(sizes) < 1:
+        raise ValueError("a launch took less than no time, or ran no iteration")
+    if abs(sum(lengths) - (window.end_ns - window.start_ns) / 1000) > len(lengths):
+        raise ValueError(f"its launches took {sum(lengths)} µs together, and the window did not")
 
 
 def _check_audit(audit: AuditNote) -> None:

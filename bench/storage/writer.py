@@ -105,6 +105,8 @@ class Store:
                     tuple(samples),
                     None if audit is None else AuditNote.of(audit),
                     lean(record),
+                    window.launch_us,
+                    window.launch_iterations,
                 )
             )
         self._write([*self._lines, line])

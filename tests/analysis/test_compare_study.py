@@ -61,10 +61,10 @@ def covered(items: list[compare.Comparison], ratio: float) -> float:
 @pytest.mark.parametrize("repeats", [(3, 3), (5, 5), (3, 8), (12, 12)])
 @pytest.mark.parametrize("spread", [(0.01, 0.01), (0.004, 0.02), (0.1, 0.1)])
 def test_intervals_within_a_run_cover_the_true_ratio(repeats: tuple[int, int], spread: tuple[float, float]) -> None:
-    """Satterthwaite's interval is known to be a little wide at few degrees of freedom."""
+    """Satterthwaite's interval is a little wide at few degrees of freedom; so is one that expects autocorrelation."""
     items = compared(study(1.07, repeats, spread, seed=11, one_run=True))
     assert len(items) == PAIRS
-    assert 0.93 <= covered(items, 1.07) <= (0.985 if min(repeats) <= 5 else 0.97)
+    assert 0.93 <= covered(items, 1.07) <= 0.99
 
 
 @pytest.mark.parametrize("runs", [1, 2, 5])
@@ -86,7 +86,7 @@ def test_several_runs_outweigh_what_was_assumed() -> None:
 
 def test_intervals_of_a_value_cover_it() -> None:
     found = compare.compare(study(1.0, (12, 12), (0.02, 0.02), seed=3), metrics=["rate_per_s"]).comparisons
-    assert 0.935 <= np.mean([item.low <= 1e9 <= item.high for item in found]) <= 0.965
+    assert 0.96 <= np.mean([item.low <= 1e9 <= item.high for item in found]) <= 0.985
 
 
 @pytest.mark.parametrize(
