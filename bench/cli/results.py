@@ -9,6 +9,7 @@ from cyclopts import App
 from bench.cli import streams
 from bench.cli.options import Results
 from bench.model import EXIT_INVALID, EXIT_OK, EXIT_REGRESSION, BenchError
+from bench.model.text import counted
 
 app = App(name="results", help="Manage the collection in results/: check a file, or list what is there.")
 
@@ -31,7 +32,7 @@ def check(files: Results, /) -> None:
             raise BenchError(
                 str(verdict.findings[0]), "do not edit result files; measure again", exit_code=EXIT_INVALID
             )
-        streams.put(f"{path}: {found.rows} rows can be added as {collection.CARDS}/{found.name}")
+        streams.put(f"{path}: {counted(found.rows, 'row')} can be added as {collection.CARDS}/{found.name}")
         for note in found.notes:
             streams.say(f"note: {note}")
 

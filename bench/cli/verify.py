@@ -7,6 +7,7 @@ from typing import Literal
 from bench.cli import streams
 from bench.cli.options import Results
 from bench.model import EXIT_INVALID, EXIT_OK
+from bench.model.text import counted
 
 
 def verify(files: Results, /) -> int:
@@ -23,9 +24,11 @@ def verify(files: Results, /) -> int:
     streams.put(*map(str, verdict.findings))
     if verdict.findings:
         wrong = len({(finding.path, finding.line) for finding in verdict.findings})
-        streams.say(f"{wrong} of {verdict.rows} rows do not agree with their evidence.")
+        agree = "does not agree with its" if verdict.rows == 1 else "do not agree with their"
+        streams.say(f"{wrong} of {counted(verdict.rows, 'row')} {agree} evidence.")
         return EXIT_INVALID
-    streams.put(f"{verdict.rows} rows agree with their evidence; {verdict.shares} shares hashed again.")
+    agree = "agrees with its" if verdict.rows == 1 else "agree with their"
+    streams.put(f"{counted(verdict.rows, 'row')} {agree} evidence; {counted(verdict.shares, 'share')} hashed again.")
     return EXIT_OK
 
 
@@ -50,6 +53,6 @@ def recompute(files: Results, /, *, format: Literal["table", "csv"] = "table") -
         for difference in found.differences:
             streams.put(f"{found.csv}, {difference}")
         differ += len(found.differences)
-        outcome = "no CSV to compare with" if found.csv is None else f"{len(found.differences)} differences"
-        streams.say(f"{found.sidecar}: {len(found.rows)} windows, {outcome}")
+        outcome = "no CSV to compare with" if found.csv is None else counted(len(found.differences), "difference")
+        streams.say(f"{found.sidecar}: {counted(len(found.rows), 'window')}, {outcome}")
     return EXIT_INVALID if differ else EXIT_OK

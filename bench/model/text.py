@@ -18,3 +18,8 @@ def _shown(char: str) -> str:
     if char.isprintable():
         return char
     return " " if char.isspace() else char.encode("unicode_escape").decode("ascii")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 row``, ``2 rows``, ``0 rows``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -42,6 +42,8 @@ FINAL_SHARE = 0.25
 """Share of the budget reserved for the finalists; time that the search does not use is added."""
 TURN_S = 0.15
 """Length of a finalist's timing: short, so that many rounds fit and a disturbance affects few of them."""
+CUBE_S = 1.0
+"""A cube is tried unless it would take longer at the best rate so far: the smallest show too low a rate."""
 BURST_S = 0.06
 """Length of one short timing."""
 CHECK_ROWS, CHECK_COLUMNS = 64, 256
@@ -99,7 +101,8 @@ Measure = Callable[[Point, float], Trial]
 """(m, n, k), seconds to spend → the timing."""
 
 Attempt = Callable[..., None]
-"""Points, and optionally the share of the search's time after which no more of them are timed."""
+"""Points, and optionally the share of the search's time after which no more of them are timed, and the seconds that
+one product may take."""
 
 Progress = Callable[[float, str], None]
 """Share of the budget that is spent, 0 to 1, and a line that describes the latest timing."""
@@ -137,7 +140,6 @@ def search(
         raise BenchError(f"a search needs a budget > 0 s, not {budget_s:g} s", "give a budget of some seconds")
     dtype = dtypes.lookup(dtype_name)
     grid = grid or default_grid(device)
-    start = clock()
     bench = None
     if measure is None:
         dtypes.require(device, dtype)
@@ -145,6 +147,8 @@ def search(
         bench = ShapeTimer(device, dtype, grid)
         measure = bench.measure
     trials: dict[Point, Trial] = {}
+    # Filling the buffers, which may take longer than a short search, is not part of the budget.
+    start = clock()
     search_end = start + budget_s * (1 - FINAL_SHARE)
 
     def spent() -> float:
@@ -155,12 +159,12 @@ def search(
             best = max([*trials.values(), trial], key=lambda t: t.flops_per_s)
             progress(spent(), f"{trial.shape}: {trial.flops_per_s / 1e12:.3g} TFLOP/s, best {best.shape}")
 
-    def attempt(points: Iterable[Point], share: float = 1.0) -> None:
+    def attempt(points: Iterable[Point], share: float = 1.0, most_s: float = budget_s / 50) -> None:
         end = start + share * (search_end - start)
         for point in points:
             if clock() >= end and trials:
                 return
-            if point not in trials and not _too_long(point, trials, budget_s):
+            if point not in trials and not _too_long(point, trials, most_s):
                 trials[point] = measure(point, BURST_S)
                 report(trials[point])
 
@@ -216,6 +220,8 @@ def _descend(grid: Grid, attempt: Attempt, trials: dict[Point, Trial]) -> None:
     def ranked() -> list[Point]:
         return sorted(trials, key=lambda point: -trials[point].flops_per_s)
 
+    # The cubes come first, whatever the budget: no plain product may beat what a short search reports.
+    attempt(((size, size, size) for size in sorted(set(grid.m) & set(grid.n) & set(grid.k))), math.inf, CUBE_S)
     step = max(1, (max(len(axis) for axis in grid.axes) - 1) // 2)
     coarse = (sorted({*range(0, len(axis), step), len(axis) - 1}) for axis in grid.axes)
     # From small to large, so that a slow device is recognised before a product that would take it minutes.
@@ -260,12 +266,12 @@ def _neighbours(grid: Grid, point: Point) -> Iterable[Point]:
             yield _at(grid, moved)
 
 
-def _too_long(point: Point, trials: dict[Point, Trial], budget_s: float) -> bool:
-    """Whether one product would take more than a fiftieth of the budget at the best rate so far."""
+def _too_long(point: Point, trials: dict[Point, Trial], most_s: float) -> bool:
+    """Whether one product would take more than ``most_s`` at the best rate so far."""
     if not trials:
         return False
     best = max(trial.flops_per_s for trial in trials.values())
-    return 2.0 * point[0] * point[1] * point[2] / best > budget_s / 50
+    return 2.0 * point[0] * point[1] * point[2] / best > most_s
 
 
 def _fitting(device: Device, dtype: Dtype, grid: Grid) -> Grid:

@@ -72,7 +72,11 @@ PRODUCTS = ("qkv", "o", "gate_up", "down", "lm_head")
 
 def names() -> tuple[str, ...]:
     """Names of the built-in shapes, smallest model first."""
-    every = [_read(path) for path in SHAPES_DIR.glob("*.toml")]
+    paths = list(SHAPES_DIR.glob("*.toml"))
+    every = [_read(path) for path in paths]
+    for path, shape in zip(paths, every, strict=True):
+        if shape.name != path.stem:
+            raise BenchError(f"the shape file {path} has name = {shape.name!r}", f"set it to {path.stem!r}")
     return tuple(
         shape.name for shape in sorted(every, key=lambda s: (s.layers * s.d_model * s.ffn * s.experts, s.name))
     )

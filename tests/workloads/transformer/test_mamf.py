@@ -6,6 +6,7 @@ import csv
 import math
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,3 +242,45 @@ def test_a_budget_that_is_none_is_one_sentence(arguments, sentence, tmp_path):
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize("budget_s", [0.01, 1.0, 3.0])
+def test_a_short_search_reports_no_less_than_a_plain_product_reaches(budget_s: float) -> None:
+    """Three seconds once ended after a product of 128x128x128, a twentieth of the rate of 1024x1024x1024."""
+    model = Model(fill=4096, units=132)
+    found, table = model.search(budget_s)
+    plain = max(model.rate((size, size, size)) for size in AXIS if 2.0 * size**3 / table[0].flops_per_s < 0.02)
+    assert table[0].flops_per_s >= plain
+    assert found.shape == table[0].shape
+
+
+def test_filling_the_buffers_is_not_part_of_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model()
+
+    class SlowToFill:
+        measure = staticmethod(model.measure)
+
+        def __init__(self, *_: object) -> None:
+            model.now += 30.0
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(mamf, "ShapeTimer", SlowToFill)
+    monkeypatch.setattr(mamf, "_fitting", lambda device, dtype, grid: grid)
+    _, table = mamf.search(CPU, "fp32", 20.0, grid=GRID, clock=lambda: model.now)
+    assert len(table) > 50
+    assert 30 < model.now < 55
+
+
+@pytest.mark.slow
+def test_a_plain_product_on_this_machine_does_not_beat_a_short_search_twenty_fold() -> None:
+    """Both in one process, one after the other, so that the ratio means something on a busy machine."""
+    _, table = mamf.search(CPU, "fp32", 1.0)
+    x = torch.randn(1024, 1024)
+    x @ x
+    start = time.monotonic()
+    for _ in range(5):
+        x @ x
+    plain = 5 * 2.0 * 1024**3 / (time.monotonic() - start)
+    assert table[0].flops_per_s > plain / 4

@@ -41,3 +41,15 @@ def test_a_missing_shape_file_or_name_is_refused(tmp_path):
 def test_names_are_sorted_by_size():
     assert shapes.names()[0] == "tiny"
     assert shapes.names().index("llama3-8b") < shapes.names().index("llama3-70b")
+
+
+def test_a_copied_shape_with_its_old_name_is_refused_by_file(tmp_path, monkeypatch):
+    """It was once offered twice under the old name."""
+    monkeypatch.setattr(shapes, "SHAPES_DIR", tmp_path)
+    for name in ("tiny", "mine"):
+        (tmp_path / f"{name}.toml").write_text(TINY, encoding="utf-8")
+    with pytest.raises(BenchError, match=r"mine.toml has name = 'tiny'") as refused:
+        shapes.load("mine")
+    assert "'mine'" in refused.value.fix
+    (tmp_path / "mine.toml").write_text(TINY.replace('"tiny"', '"mine"'), encoding="utf-8")
+    assert shapes.load("mine").name == "mine"
