@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.model import EXIT_IO, EXIT_USAGE, BenchError
-from bench.storage import write_atomically
+from bench.storage import expand, write_atomically
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -87,3 +87,9 @@ def test_a_failed_write_says_why_and_what_was_there_stays(
     assert (caught.value.exit_code, caught.value.fix) == (exit_code, fix)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_standard_input_is_one_file_by_either_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.touch()
+    assert expand([Path("-"), path, Path("/dev/stdin"), path]) == [Path("-"), path]

@@ -228,3 +228,16 @@ def test_importing_the_store_loads_nothing_heavy() -> None:
         assert not heavy, heavy
     """)
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_files_and_lines_that_are_too_large_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = factory.write(tmp_path / "a.csv", factory.run(repeats=2))
+    with path.open("a") as stream:
+        stream.write("x" * (2 << 20))
+    with pytest.raises(BenchError) as caught:
+        storage.read([path])
+    assert caught.value.message == f"{path}, line 6: longer than 1 MiB"
+    monkeypatch.setattr(reader, "MOST_BYTES", 1 << 20)
+    with pytest.raises(BenchError) as caught:
+        storage.read([path])
+    assert caught.value.message == f"{path} is larger than 1 MiB"
