@@ -7,6 +7,7 @@ far more narrowly than each bounds itself.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,6 @@ JITTERS = (0.002, 0.005, 0.01, 0.02)
 MOST_POLL = 0.95
 """Polls further apart than this share of the period do not bound its phase."""
 LEAST_UPDATES = 4
-AMBIGUOUS = 0.5
-"""Share of a period; where the next update cannot be predicted to this, its number cannot be told."""
-
 Point = tuple[float, float]
 
 
@@ -89,19 +87,24 @@ def _clock(seen: Sequence[Update], period_ns: float, slack_ns: float) -> tuple[l
     region: list[Point] = [(-first, low), (first, low), (first, high), (-first, high)]
     numbers = [0]
     for update in seen[1:]:
-        period = statistics.fmean(point[1] for point in region)
-        start = statistics.fmean(point[0] for point in region)
-        number = round((update.t_ns - origin - start) / period)
-        times = [start + number * period for start, period in region]
-        if max(times) - min(times) > 2 * AMBIGUOUS * period_ns or number <= numbers[-1]:
-            break
         middle, half_ns = update.t_ns - origin, update.half_ns + slack_ns
-        left = _clipped(_clipped(region, number, middle - half_ns, 1.0), number, middle + half_ns, -1.0)
-        if not left:
+        soonest = math.floor((middle - half_ns - max(start for start, _ in region)) / high)
+        number = max(numbers[-1] + 1, soonest)
+        left = _held(region, number, middle, half_ns)
+        while not left and number * low < middle + half_ns + first:
+            number += 1
+            left = _held(region, number, middle, half_ns)
+        # an update that changed nothing is not seen; how many there were must be certain
+        if not left or (number > numbers[-1] + 1 and _held(region, number + 1, middle, half_ns)):
             break
         numbers.append(number)
         region = left
     return numbers, region
+
+
+def _held(region: Sequence[Point], number: int, middle: float, half: float) -> list[Point]:
+    """The part of a region in which the update of this number happened within ``middle`` ± ``half``."""
+    return _clipped(_clipped(region, number, middle - half, 1.0), number, middle + half, -1.0)
 
 
 def _clipped(region: Sequence[Point], number: int, bound: float, sign: float) -> list[Point]:

@@ -23,6 +23,7 @@ from bench.power.spread import (
     half_width,
     interpolated,
     last_digit_w,
+    neighbour_scatter,
     slow_half_width,
     texture_of,
 )
@@ -217,24 +218,26 @@ def _sees_more(samples: Sequence[Sample], used: Sequence[Update], sensor: Sensor
     all the time follows only the share that the readings see, and scatters less than they do. (One that samples part of
     the time too, but another part, would not follow them, and would scatter as much.)
     """
-    read = updates([(s.t_ns, s.power_w) for s in samples if s.power_w is not None], sensor.power_period_s)
-    if not all(update.steady for update in (*used, *read)):
-        return False
     period_ns = (sensor.power_period_s or 0.0) * 1e9
+    seen_w = updates([(s.t_ns, s.power_w) for s in samples if s.power_w is not None], sensor.power_period_s)
+    read = [update for update in seen_w if used[0].t_ns <= update.t_ns <= used[-1].t_ns]
+    if len(read) < LEAST_PAIRS or not all(update.steady for update in (*used, *read)):
+        return False
     ends_ns = [update.t_ns - period_ns for update in read]
     summed_j = list(accumulate((u.value * (v.t_ns - u.t_ns) / 1e9 for u, v in pairwise(read)), initial=0.0))
-    inside = [u for u in used if ends_ns and ends_ns[0] <= u.t_ns <= ends_ns[-1]]
-    if len(inside) < LEAST_PAIRS:
-        return False
-    counted = [step_w(one, other) for one, other in pairwise(inside)]
-    sums_j = [interpolated(ends_ns, summed_j, update.t_ns) for update in inside]
-    readings = [(b - a) / ((v.t_ns - u.t_ns) / 1e9) for (a, u), (b, v) in pairwise(zip(sums_j, inside, strict=True))]
-    mine, theirs = ([later - earlier for earlier, later in pairwise(values)] for values in (counted, readings))
-    variance = math.fsum(value * value for value in theirs)
-    if variance == 0:
-        return False
-    slope = math.fsum(a * b for a, b in zip(mine, theirs, strict=True)) / variance
-    return max(slope, math.fsum(value * value for value in mine) / variance) < (1 + seen) / 2
+    variance = 2 * neighbour_scatter([update.value for update in read]) ** 2
+    for quarter in range(-6, 7):  # either may be published later than the other
+        late_ns = quarter * period_ns / 4
+        inside = [update for update in used if ends_ns[0] <= update.t_ns - late_ns <= ends_ns[-1]]
+        spans_s = [(v.t_ns - u.t_ns) / 1e9 for u, v in pairwise(inside)]
+        sums_j = [interpolated(ends_ns, summed_j, update.t_ns - late_ns) for update in inside]
+        counted = [(v.value - u.value) / span_s for (u, v), span_s in zip(pairwise(inside), spans_s, strict=True)]
+        readings = [(b - a) / span_s for (a, b), span_s in zip(pairwise(sums_j), spans_s, strict=True)]
+        mine, theirs = ([later - earlier for earlier, later in pairwise(values)] for values in (counted, readings))
+        shared = statistics.fmean(x * y for x, y in zip(mine, theirs, strict=True))
+        if max(shared, statistics.fmean(x * x for x in mine)) >= (1 + seen) / 2 * variance:
+            return False
+    return True
 
 
 def _shares_slow_wave(readings: Sequence[Sample], used: Sequence[Update]) -> bool:

@@ -32,10 +32,11 @@ NOISE_SHARE = 0.003
 and a 4090 differ from an external meter's mean over the same time by 0.3 to 0.9 W, once gain and offset are fitted."""
 LEAST_SPECTRUM = 16
 SPECTRUM_SHARE = 0.08
+CLEARLY_LESS = 0.6
 NOISE_DIGITS = 3.0
 """The same in units of the last digit."""
 FREEDOM_PER_S = 2.0
-NEAR_S = (0.5, 1.5, 4.0)
+NEAR_S = (0.5, 1.5)
 MOST_TRIALS = 60
 TRIALS_PER_FILL = 3
 FEW = 0.7
@@ -108,8 +109,9 @@ def chance_half_width(values: Sequence[float], seen: float, digit_w: float = 0.0
     scatter_w = share * neighbour_scatter(values)
     noise_w = min(scatter_w, max(NOISE_W, NOISE_SHARE * statistics.fmean(values), NOISE_DIGITS * digit_w))
     deviation_w = math.sqrt(noise_w**2 + max(0.0, 1 - seen) * (scatter_w**2 - noise_w**2))
-    slow_w = share * _low_frequency(values) if len(values) >= LEAST_SPECTRUM else math.inf
-    return COVERAGE * min(deviation_w, slow_w) / math.sqrt(len(values))
+    if len(values) >= LEAST_SPECTRUM and (slow_w := share * _low_frequency(values)) < CLEARLY_LESS * deviation_w:
+        deviation_w = slow_w
+    return COVERAGE * deviation_w / math.sqrt(len(values))
 
 
 def _low_frequency(values: Sequence[float]) -> float:
@@ -240,8 +242,7 @@ def fill(times_s: Sequence[float], joules: Sequence[float], fill_s: float) -> Fi
         count = min(MOST_TRIALS, 1 + round(TRIALS_PER_FILL * last_s / shown_s))
         return [last_s * number / max(1, count - 1) for number in range(count)]
 
-    whole_w = mean_w(0, total_s)
-    tried = [(whole_w, [mean_w(t, t + shown_s) - whole_w for t in trials(total_s - shown_s)], total_s / shown_s)]
+    tried: list[tuple[float, list[float], float]] = []
     for near_s in NEAR_S:
         both_s = shown_s + near_s
         if both_s <= total_s:
@@ -249,6 +250,9 @@ def fill(times_s: Sequence[float], joules: Sequence[float], fill_s: float) -> Fi
             errors = [mean_w(t, t + shown_s) - mean_w(t + shown_s, t + both_s) for t in times]
             errors += [mean_w(t + near_s, t + both_s) - mean_w(t, t + near_s) for t in times]
             tried.append((mean_w(0, near_s), errors, total_s / both_s))
+    if not tried:
+        whole_w = mean_w(0, total_s)
+        tried = [(whole_w, [mean_w(t, t + shown_s) - whole_w for t in trials(total_s - shown_s)], total_s / shown_s)]
     found = []
     for power_w, errors, independent in tried:
         raised = finer * math.sqrt(1 + FEW / independent)  # few of them are independent

@@ -37,6 +37,8 @@ class FakeSensor:
     delay: float = 0.0
     counter_delay: float = 0.0
     """Seconds by which readings and counter are published late."""
+    jitter: float = 0.0
+    """Seconds by which an update of either may come early or late."""
     stuck: tuple[tuple[float, float, float], ...] = ()
     """``(from, to, watts)``: times at which the power reading is this value, whatever the load."""
     frozen_at: float = math.inf
@@ -48,10 +50,22 @@ class FakeSensor:
     _published: dict[int, float] = field(default_factory=dict)
     _sums: list[float] = field(default_factory=lambda: [0.0])
 
+    def _update_at(self, k: int, phase: float, period: float) -> float:
+        """When update ``k`` happens."""
+        late = 2 * self.jitter * uniform(self.seed + 2, k) if self.jitter else 0.0
+        return phase + k * period + late
+
+    def _newest(self, t: float, phase: float, period: float) -> int:
+        """The number of the newest update at ``t``."""
+        k = math.floor((t - phase) / period)
+        if self.jitter and t < self._update_at(k, phase, period):
+            return k - 1
+        return k + 1 if self.jitter and t >= self._update_at(k + 1, phase, period) else k
+
     def published_w(self, k: int) -> float:
         """What is published at update ``k``."""
         if k not in self._published:
-            t = self.phase + k * self.period
+            t = self._update_at(k, self.phase, self.period)
             watts = self.curve.energy_j(t - self.aperture, t) / self.aperture * self.gain + self.offset
             watts += self.sensor_noise * ROOT_12 * uniform(self.seed + 1, k)
             if self.resolution > 0:
@@ -70,7 +84,7 @@ class FakeSensor:
             if low <= t < high:
                 return watts
         t -= self.delay
-        k = math.floor((t - self.phase) / self.period)
+        k = self._newest(t, self.phase, self.period)
         if self.averaging is None:
             return self.published_w(k)
         count = max(1, int(self.averaging / self.period + 0.5))
@@ -81,10 +95,10 @@ class FakeSensor:
         t = min(t - self.counter_delay, self.frozen_at)
         if t >= self.reset_at:
             base, start = 0.0, self.reset_at
-        tick = self.counter_phase + math.floor((t - self.counter_phase) / self.counter_period) * self.counter_period
+        k = self._newest(t, self.counter_phase, self.counter_period)
+        tick = self._update_at(k, self.counter_phase, self.counter_period)
         if self.counter_part_time:
-            first = math.floor((start - self.phase) / self.period)
-            last = math.floor((tick - self.phase) / self.period)
+            first, last = (self._newest(time, self.phase, self.period) for time in (start, tick))
             joules = (self._published_sum(last) - self._published_sum(first)) * self.period
         else:
             joules = 0.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from bench.model import Energy, Sample, Window
+from bench.model import Energy, Sample, Sensor, Window
 from bench.power.energy import measure
 from tests.fakes.nvml.truth import Curve
 from tests.fakes.sensor import FakeSensor
@@ -31,6 +31,8 @@ class Draw:
     gain_share: float = 0.0
     offset_share_w: float = 0.0
     seed: int = 1
+    probed: float = 1.0
+    """Update periods as the probe found them, as a multiple of the true ones."""
 
     @property
     def window(self) -> Window:
@@ -39,10 +41,20 @@ class Draw:
     def samples(self) -> list[Sample]:
         return self.fake.poll(self.start - BEFORE_S, self.end + AFTER_S, self.poll_s, self.seed)
 
+    def sensor(self, **facts: object) -> Sensor:
+        """What a probe would say of the sensor."""
+        found = self.fake.sensor(self.poll_s, **facts)
+        power_s, counter_s = found.power_period_s, found.counter_period_s
+        return replace(
+            found,
+            power_period_s=None if power_s is None else power_s * self.probed,
+            counter_period_s=None if counter_s is None else counter_s * self.probed,
+        )
+
     def energy(self, samples: Sequence[Sample] | None = None) -> Energy:
         facts = {"gain_uncertainty": self.gain_share, "offset_uncertainty_w": self.offset_share_w}
         samples = self.samples() if samples is None else samples
-        return measure(samples, self.window, self.fake.sensor(self.poll_s, **facts))
+        return measure(samples, self.window, self.sensor(**facts))
 
     @property
     def true_j(self) -> float:
