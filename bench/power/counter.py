@@ -32,6 +32,8 @@ EDGE_S = 0.5
 """Stretch inside the window whose ticks all bound the time of the first one."""
 DELAY_S = 0.2
 """Updates within this time of the window's start are not used: they may still report the time before it."""
+DELAY_LEFT_S = 0.02
+"""The same where the delay was measured and corrected: what the measurement leaves open."""
 PROMPT_S = 0.005
 """A counter that is updated this often (RAPL: every millisecond) is not published late."""
 DELAY_SHARE = 0.1
@@ -41,6 +43,8 @@ EXPLAINED = 0.7
 STEP_HALVES = 16
 SHARED = 0.4
 """Slope of the counter's power against the readings', above which it may be built from them."""
+COMMAND_AVERAGE_S = 1.0
+"""Wattmeters commonly average over up to this time."""
 LEAST_PAIRS = 20
 CLOCK_TICKS = 5
 CLOCK_FLOOR = 0.3
@@ -52,11 +56,17 @@ def ticks(samples: Sequence[Sample], period_s: float | None) -> list[Update]:
     return updates([(s.t_ns, s.counter_j) for s in samples if s.counter_j is not None], period_s)
 
 
-def delay_margin_ns(window: Window, period_s: float | None = None) -> float:
-    """How long after the window's start readings and counter may still report the time before it."""
+def delay_margin_ns(window: Window, delay_s: float | None, period_s: float | None = None) -> float:
+    """How long after the window's start readings or counter may still report the time before it.
+
+    Args:
+        window: the timed stretch.
+        delay_s: measured delay, for which the samples' times were corrected; None where it is unknown.
+        period_s: update period.
+    """
     if period_s is not None and period_s < PROMPT_S:
         return 0.0
-    return min(DELAY_S, DELAY_SHARE * window.seconds) * 1e9
+    return min(DELAY_S if delay_s is None else DELAY_LEFT_S, DELAY_SHARE * window.seconds) * 1e9
 
 
 def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Estimate | None:
@@ -71,7 +81,7 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
     """
     found = ticks(samples, sensor.counter_period_s)
     inside = [tick for tick in found if window.start_ns <= tick.t_ns <= window.end_ns]
-    late_ns = window.start_ns + delay_margin_ns(window, sensor.counter_period_s)
+    late_ns = window.start_ns + delay_margin_ns(window, sensor.counter_delay_s, sensor.counter_period_s)
     later = [tick for tick in inside if tick.t_ns >= late_ns]
     used = later if len(later) >= 2 else inside
     if len(used) < 2:
@@ -149,14 +159,18 @@ def _reversed(watts: Profile | None) -> Profile | None:
 
 
 def aperture_of(sensor: Sensor) -> float:
-    """Length of time in s that one reading reports."""
+    """Length of time in s that one reading reports; the most that it can be where that is unknown."""
+    if sensor.averaging_s:
+        return sensor.averaging_s
     period_s = sensor.power_period_s or 0.0
-    return sensor.averaging_s or period_s * (1.0 if sensor.duty is None else sensor.duty)
+    if sensor.source == "command" and sensor.duty is None:
+        return max(period_s, COMMAND_AVERAGE_S)  # a wattmeter may print averages or single readings
+    return period_s * (1.0 if sensor.duty is None else sensor.duty)
 
 
 def inside_readings(samples: Sequence[Sample], window: Window, sensor: Sensor) -> list[Sample]:
     """Samples whose power reading reports nothing but the window."""
-    margin_ns = 0.0 if sensor.averaging_s else delay_margin_ns(window)
+    margin_ns = 0.0 if sensor.averaging_s else delay_margin_ns(window, sensor.delay_s)
     first_ns = window.start_ns + ((sensor.power_period_s or 0.0) + aperture_of(sensor)) * 1e9 + margin_ns
     return [s for s in samples if s.power_w is not None and not s.missing and first_ns <= s.t_ns <= window.end_ns]
 

@@ -56,9 +56,10 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
     if verdict.invalid:
         return replace(found, warnings=verdict.warnings, invalid_reasons=verdict.invalid)
 
-    powerless = ordered if verdict.power else [replace(sample, power_w=None) for sample in ordered]
-    counted = counter_joules(_earlier(powerless, sensor.counter_delay_s), window, sensor) if verdict.counter else None
-    integrated = integrated_joules(_earlier(ordered, sensor.delay_s), window, sensor) if verdict.power else None
+    on_time, prompt = _undelayed(ordered, sensor)
+    powerless = on_time if verdict.power else [replace(sample, power_w=None) for sample in on_time]
+    counted = counter_joules(powerless, window, prompt) if verdict.counter else None
+    integrated = integrated_joules(on_time, window, prompt) if verdict.power else None
     best = counted or integrated
     warnings = verdict.warnings
     if best is None:
@@ -92,15 +93,21 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
     )
 
 
-def _earlier(samples: Sequence[Sample], delay_s: float | None) -> Sequence[Sample]:
-    """The samples at the times that they report, where the sensor's delay was measured.
-
-    Delays up to 0.2 s do no harm unmeasured.
+def _undelayed(samples: Sequence[Sample], sensor: Sensor) -> tuple[Sequence[Sample], Sensor]:
+    """Readings and counts at the times that they report, where the sensor's delays were measured, and a sensor without
+    delay. What has no measured delay keeps its time.
     """
-    if not delay_s:
-        return samples
-    delay_ns = round(delay_s * 1e9)
-    return [replace(sample, t_ns=sample.t_ns - delay_ns) for sample in samples]
+    if not sensor.delay_s and not sensor.counter_delay_s:
+        return samples, sensor
+    power_ns, counter_ns = (round(1e9 * (delay or 0.0)) for delay in (sensor.delay_s, sensor.counter_delay_s))
+    found = [replace(s, t_ns=s.t_ns - power_ns, counter_j=None) for s in samples if s.power_w is not None]
+    found += [replace(s, t_ns=s.t_ns - counter_ns, power_w=None) for s in samples if s.counter_j is not None]
+    prompt = replace(
+        sensor,
+        delay_s=None if sensor.delay_s is None else 0.0,
+        counter_delay_s=None if sensor.counter_delay_s is None else 0.0,
+    )
+    return sorted(found, key=lambda sample: sample.t_ns), prompt
 
 
 def idle_power(

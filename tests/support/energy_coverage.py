@@ -126,7 +126,7 @@ LOADS: dict[str, Callable[[Curve, float, random.Random], Curve]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """How far one draw departs from the nominal sensor and load. All 1 and 0: the generator that chose the constants."""
+    """How far one draw departs from the nominal sensor and load; by default not at all."""
 
     slower: float
     """Update periods, as a multiple of the nominal ones."""
@@ -257,9 +257,8 @@ def pooled(found: Sequence[Cell]) -> Cell:
         return tuple(value for cell in found for value in getattr(cell, name))
 
     first = found[0]
-    return Cell(
-        first.sensor, "all", first.window_s, joined("held"), joined("errors"), joined("reported"), joined("naive")
-    )  # type: ignore[arg-type]
+    held = tuple(one for cell in found for one in cell.held)
+    return Cell(first.sensor, "all", first.window_s, held, joined("errors"), joined("reported"), joined("naive"))
 
 
 def table(found: Sequence[Cell]) -> str:

@@ -4,10 +4,10 @@
     python -m tests.support.public_traces --write    # put it into docs/method.md
     python -m tests.support.public_traces --extract FOLDER    # make tests/data/pmd_traces.json.gz from the originals
 
-Source: github.com/JimZeyuYang/GPU_Power_Benchmark, plotting/data (MIT licence, Copyright (c) 2023 Zeyu Yang; the licence
-is in the extract). The extract holds means of the module's 4.9 kHz watts over 5 ms, and each change of a ``power.draw``
-field with its time. FOLDER is ``plotting/data`` of a checkout. In the originals nvidia-smi's clock is an hour ahead, and
-the module's data begin 50 ms before their stated start, as the authors' own script has it.
+Source: github.com/JimZeyuYang/GPU_Power_Benchmark, plotting/data (MIT licence, Copyright (c) 2023 Zeyu Yang; the
+licence is in the extract). The extract holds means of the module's 4.9 kHz watts over 5 ms, and each change of a
+``power.draw`` field with its time. FOLDER is ``plotting/data`` of a checkout. In the originals nvidia-smi's clock is an
+hour ahead, and the module's data begin 50 ms before their stated start, as the authors' own script has it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import bisect
 import csv
 import gzip
 import json
+import math
 import random
 import statistics
 import struct
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import accumulate, pairwise
@@ -41,7 +42,7 @@ WINDOW_S = 5.0
 MARGIN_S = 1.3
 """Trace before and after a window."""
 STRIDE_S = 0.1
-LEAST_W = 1.0
+DELAYS_S = tuple(0.005 * number for number in range(-2, 17))
 CARDS = {
     "3090": ("5050/3090", "NVIDIA GeForce RTX 3090", "pulses"),
     "A100": ("5050/A100", "NVIDIA A100-PCIE-40GB", "pulses in step with the sensor"),
@@ -52,15 +53,8 @@ CARDS = {
     "K40m_TR": ("Transient_Response/K40m_TR", "Tesla K40m", "one load of 6 s"),
 }
 """Folder, card, and load of each trace."""
-APERTURES = {
-    "3090": 0.1,
-    "3090_TR": 0.1,
-    "4090_TR": 0.1,
-    "A5000_TR": 0.1,
-    "A100": 0.025,
-    "A100_TR": 0.025,
-    "K40m_TR": 0.1,
-}
+APERTURES = {"A100": 0.025, "A100_TR": 0.025}
+"""Seconds that a reading reports, where that is not 0.1."""
 PERIODS = {"A100": 0.104, "A100_TR": 0.104, "K40m_TR": 0.1}
 
 
@@ -87,7 +81,7 @@ class Trace:
             power_field="average" if averages else "instant",
             power_period_s=period_s,
             averaging_s=1.0 if averages else None,
-            duty=1.0 if averages else APERTURES[self.name] / period_s,
+            duty=1.0 if averages else APERTURES.get(self.name, 0.1) / period_s,
             gain_uncertainty=known.gain_uncertainty,
             offset_uncertainty_w=known.offset_uncertainty_w,
             poll_s=POLL_S,
@@ -134,12 +128,22 @@ def traces() -> tuple[Trace, ...]:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """reading = gain × true + offset, ``delay_s`` later."""
+
+    gain: float
+    offset_w: float
+    delay_s: float
+    residual_w: float
+    """Standard deviation of what is left."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One field of one trace, over all its windows. Errors relative."""
 
     trace: Trace
-    gain: float
-    offset_w: float
+    fit: Fit
     raw_errors: tuple[float, ...]
     raw_held: float
     """Within the ± with the sensor's own uncertainty from the card table."""
@@ -150,59 +154,60 @@ class Row:
 
 
 def evaluate(trace: Trace) -> Row:
-    measured = []
-    for number, window in enumerate(trace.windows()):
-        energy = measure(trace.polls(number), window, trace.sensor)
-        if energy.joules is not None and energy.uncertainty_j is not None:
-            true_j = trace.energy_j(window.start_ns / 1e9, window.end_ns / 1e9)
-            measured.append((energy.joules, energy.uncertainty_j, energy.sensor_uncertainty_j or 0.0, true_j))
-    gain, offset_w = fitted(trace)
-    raw, raw_held, errors, held, halves = [], [], [], [], []
-    for joules, half_j, sensor_j, true_j in measured:
-        raw.append(joules / true_j - 1)
-        raw_held.append(abs(joules - true_j) <= (half_j**2 + sensor_j**2) ** 0.5)
-        corrected_j = (joules - offset_w * WINDOW_S) / gain
-        errors.append(corrected_j / true_j - 1)
-        held.append(abs(corrected_j - true_j) <= half_j / gain)
-        halves.append(half_j / gain / true_j)
-    return Row(
-        trace,
-        gain,
-        offset_w,
-        tuple(raw),
-        statistics.mean(raw_held),
-        tuple(errors),
-        statistics.mean(held),
-        tuple(halves),
+    fit = fitted(trace)
+    calibrated = replace(
+        trace.sensor, calibration_gain=fit.gain, calibration_offset_w=fit.offset_w, delay_s=fit.delay_s
     )
+    raw, raw_held, errors, held, halves = [], [], [], [], []
+    for number, window in enumerate(trace.windows()):
+        samples = trace.polls(number)
+        true_j = trace.energy_j(window.start_ns / 1e9, window.end_ns / 1e9)
+        plain, fitted_one = measure(samples, window, trace.sensor), measure(samples, window, calibrated)
+        assert plain.joules is not None
+        assert fitted_one.joules is not None
+        raw.append(plain.joules / true_j - 1)
+        within_j = math.hypot(plain.uncertainty_j or 0.0, plain.sensor_uncertainty_j or 0.0)
+        raw_held.append(abs(plain.joules - true_j) <= within_j)
+        half_j = fitted_one.uncertainty_j or 0.0
+        errors.append(fitted_one.joules / true_j - 1)
+        held.append(abs(fitted_one.joules - true_j) <= half_j)
+        halves.append(half_j / true_j)
+    return Row(trace, fit, tuple(raw), statistics.mean(raw_held), tuple(errors), statistics.mean(held), tuple(halves))
 
 
-def fitted(trace: Trace) -> tuple[float, float]:
-    """Gain and offset of reading = gain × true + offset, by each update and the module's mean over what it reports."""
+def fitted(trace: Trace) -> Fit:
+    """Gain and offset of reading = gain × true + offset, and the delay with which they fit best, by each update and the
+    module's mean over what it reports.
+    """
     sensor = trace.sensor
     span_s = sensor.averaging_s or (sensor.duty or 1.0) * (sensor.power_period_s or 0.1)
     end_s = CELL_S * (len(trace.joules) - 1)
-    points = [
-        (trace.energy_j(time - span_s, time) / span_s, watts) for time, watts in trace.changes if span_s < time < end_s
-    ]
-    line = statistics.linear_regression([x for x, _ in points], [y for _, y in points])
-    return line.slope, line.intercept
+    found = []
+    for delay_s in DELAYS_S:
+        updates = [(time - delay_s, watts) for time, watts in trace.changes if span_s + 0.1 < time < end_s]
+        true_w = [trace.energy_j(time - span_s, time) / span_s for time, _ in updates]
+        line = statistics.linear_regression(true_w, [watts for _, watts in updates])
+        residuals = [y - line.slope * x - line.intercept for x, (_, y) in zip(true_w, updates, strict=True)]
+        found.append(Fit(line.slope, line.intercept, delay_s, statistics.pstdev(residuals)))
+    return min(found, key=lambda fit: fit.residual_w)
 
 
 def table() -> str:
     lines = [
-        "| trace | field | raw error | raw held | gain, offset | error after the fit | reported ± | held |",
+        "| trace | field | raw error | raw held | gain, offset, delay, residual | fitted: error | reported ± | held |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for trace in traces():
         row = evaluate(trace)
+        fit = row.fit
         card, load = CARDS[trace.name][1:]
         raw, after, half = (
             100 * statistics.median(map(abs, values)) for values in (row.raw_errors, row.errors, row.half_widths)
         )
         lines.append(
             f"| {card}, {load} | {trace.sensor.power_field} | {raw:.1f}% | {100 * row.raw_held:.0f}% |"
-            f" {row.gain:.3f}, {row.offset_w:+.1f} W | {after:.2f}% | {half:.2f}% | {100 * row.held:.0f}% |"
+            f" {fit.gain:.3f}, {fit.offset_w:+.1f} W, {1000 * fit.delay_s:.0f} ms, {fit.residual_w:.1f} W |"
+            f" {after:.2f}% | {half:.2f}% | {100 * row.held:.0f}% |"
         )
     return "\n".join(lines)
 
@@ -253,7 +258,7 @@ def _whole(data: bytes, size: int) -> bytes:
 
 def _changes(path: Path, origin: float) -> dict[str, list[tuple[int, float]]]:
     """Changes of ``power.draw`` and, where it differs, of ``power.draw.instant``: ms since ``origin``, watts."""
-    rows = list(csv.reader(path.open(encoding="utf-8")))
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     head = [name.strip() for name in rows[0]]
     found: dict[str, list[tuple[int, float]]] = {}
     for field, column in (("usage", "power.draw [W]"), ("instant", "power.draw.instant [W]")):
