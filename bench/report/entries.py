@@ -36,7 +36,7 @@ class Entry:
     """Number of the card on this page: its colour, marker and dash everywhere."""
     task: str
     setting: str
-    """What tells it from the card's other results of this task; empty where nothing does."""
+    """What distinguishes it from the card's other results of this task; empty where nothing does."""
     metrics: Mapping[str, Comparison]
     means: Mapping[str, float]
     """Plain means over the valid rows of :data:`_MEANS`, those that the rows hold."""
@@ -62,13 +62,13 @@ def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
     for found in result.comparisons:
         grouped.setdefault(tuple(found.key.values()), {})[found.metric] = found
     cards: dict[str, int] = {}
-    lines = []
+    grouped_keys = []
     for metrics in grouped.values():
         key = next(iter(metrics.values())).key
         cards.setdefault(str(key["device_name"]), len(cards))
-        lines.append((key, metrics))
-    means = _means(frame, [name for name in lines[0][0] if name in frame.columns]) if lines else {}
-    telling = _telling([key for key, _metrics in lines])
+        grouped_keys.append((key, metrics))
+    means = _means(frame, [name for name in grouped_keys[0][0] if name in frame.columns]) if grouped_keys else {}
+    distinguishing = _distinguishing([key for key, _metrics in grouped_keys])
     return [
         Entry(
             key=key,
@@ -76,16 +76,18 @@ def collect(frame: pd.DataFrame, result: Result) -> list[Entry]:
             series=cards[str(key["device_name"])],
             task=task_label(key),
             setting=", ".join(
-                text for name in telling.get(str(key["device_name"]), ()) if (text := setting_label(name, key[name]))
+                text
+                for name in distinguishing.get(str(key["device_name"]), ())
+                if (text := setting_label(name, key[name]))
             ),
             metrics=metrics,
             means=means.get(tuple(value for name, value in key.items() if name in frame.columns), {}),
         )
-        for key, metrics in lines
+        for key, metrics in grouped_keys
     ]
 
 
-def _telling(keys: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _distinguishing(keys: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Card → key columns in which two of its results of one task differ."""
     aside = {"device_name", "workload", "work_unit", "implementation_class", "energy_source", "default_power_limit_w"}
     aside |= set(_TASK)

@@ -1,4 +1,4 @@
-"""The page's HTML, from the templates beside this file. Jinja2 escapes every value that a template prints.
+"""The page's HTML, from the templates in this folder. Jinja2 escapes every value that a template prints.
 
 Only three texts are marked as safe, each by a function here that makes them so: the page's data as JSON, its scripts
 and its style sheet.

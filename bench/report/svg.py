@@ -18,7 +18,7 @@ from bench.output.format import figures
 from bench.report.figure import DASHES, View
 
 PALETTE = 8
-"""Colours that cards take in turn; shapes and dashes tell apart those that share one."""
+"""Colours that cards take in turn; shapes and dashes distinguish those that share one."""
 
 _DASHES = dict(zip(DASHES, ("", "7 4", "2 3", "7 3 2 3", "12 5", "12 4 2 4"), strict=True))
 _TOP, _BOTTOM, _RIGHT = 26.0, 46.0, 12.0

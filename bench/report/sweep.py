@@ -18,7 +18,7 @@ def draw(entries: Sequence[Entry]) -> Figure | None:
         usable = all(entry.figure(metric) is not None for metric in ("rate_per_s", "power_mean_w", "work_per_j"))
         if usable and entry.key["power_limit_w"] is not None:
             swept.setdefault((entry.series, entry.card, entry.task), []).append(entry)
-    lines = {}
+    curves = {}
     for where, own in swept.items():
         limits = dict.fromkeys(entry.key["power_limit_w"] for entry in own)
         chosen = [
@@ -27,8 +27,8 @@ def draw(entries: Sequence[Entry]) -> Figure | None:
             if (found := best([entry for entry in own if entry.key["power_limit_w"] == limit], "work_per_j"))
         ]
         if len(chosen) > 1:
-            lines[where] = chosen
-    if not lines:
+            curves[where] = chosen
+    if not curves:
         return None
     note = joined(
         _(
@@ -37,9 +37,9 @@ def draw(entries: Sequence[Entry]) -> Figure | None:
         ),
         _(WHISKERS),
     )
-    cards = dict.fromkeys((series, card) for series, card, _task in lines)
+    cards = dict.fromkeys((series, card) for series, card, _task in curves)
     views = [
-        _frontier_view(card, {task: own for (number, _card, task), own in lines.items() if number == series}, series)
+        _frontier_view(card, {task: own for (number, _card, task), own in curves.items() if number == series}, series)
         for series, card in cards
     ]
     return Figure("frontier", _("Power sweep: what the last watts buy"), note, views, _("Card"))
@@ -59,9 +59,9 @@ SECTION = Section(
 )
 
 
-def _frontier_view(card: str, lines: Mapping[str, Sequence[Entry]], series: int) -> View:
+def _frontier_view(card: str, curves: Mapping[str, Sequence[Entry]], series: int) -> View:
     data = []
-    for number, (task, own) in enumerate(lines.items()):
+    for number, (task, own) in enumerate(curves.items()):
         watts = [entry.metrics["power_mean_w"].value or 0 for entry in own]
         limits = [figures(float(entry.key["power_limit_w"])) for entry in own]
         for panel, metric in (("y", "rate_per_s"), ("y2", "work_per_j")):

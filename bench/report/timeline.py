@@ -107,7 +107,7 @@ def _view(run: Run) -> View:
             ticktext=[_(meaning(why)) for why in reasons],
             range=[-0.6, len(reasons) - 0.4],
         )
-        data += [_reason_trace(run, why, place, f"y{number}") for place, why in enumerate(reasons)]
+        data += [_reason_trace(run, why, row, f"y{number}") for row, why in enumerate(reasons)]
     last = f"y{len(weights)}" if len(weights) > 1 else "y"
     layout["xaxis"] = axis(_("Time since start (s)"), anchor=last, range=[0, _end(run)])
     return View(run.name, data, layout, int(120 + 130 * sum(weights)))
@@ -156,7 +156,7 @@ def _counter_watts(run: Run) -> list[tuple[float, float | None]]:
 def _broken(
     points: list[tuple[float, float | None]], ends: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float | None]]:
-    """A gap between two samples that no stretch joins, so that no line is drawn over time that nobody looked at."""
+    """A gap between two samples that no stretch joins, so that no line is drawn over time that was not sampled."""
     found: list[tuple[float, float | None]] = []
     for (t, value), after in zip(points, [*points[1:], None], strict=True):
         found.append((t, value))
@@ -173,12 +173,12 @@ def _thinned(points: list[tuple[float, float | None]]) -> list[tuple[float, floa
     found = []
     for begin in range(0, len(points), stride):
         part = points[begin : begin + stride]
-        known = [(value, place) for place, (_t, value) in enumerate(part) if value is not None]
-        kept = {place for place, (_t, value) in enumerate(part) if value is None}
+        known = [(value, at) for at, (_t, value) in enumerate(part) if value is not None]
+        kept = {at for at, (_t, value) in enumerate(part) if value is None}
         # a stretch of failed reads needs one gap only
         kept = {min(kept)} if kept else set()
         kept |= {min(known)[1], max(known)[1]} if known else set()
-        found += [part[place] for place in sorted(kept)]
+        found += [part[at] for at in sorted(kept)]
     return found
 
 
@@ -203,7 +203,7 @@ def _rate_trace(run: Run) -> dict[str, Any]:
     }
 
 
-def _reason_trace(run: Run, why: str, place: int, panel: str) -> dict[str, Any]:
+def _reason_trace(run: Run, why: str, row: int, panel: str) -> dict[str, Any]:
     times = [t for t, sample in run.samples if why in sample.throttle]
     stride = max(1, -(-len(times) // MOST_POINTS))
     return {
@@ -211,7 +211,7 @@ def _reason_trace(run: Run, why: str, place: int, panel: str) -> dict[str, Any]:
         "mode": "markers",
         "name": _(meaning(why)),
         "x": [round(t, 3) for t in times[::stride]],
-        "y": [place] * len(times[::stride]),
+        "y": [row] * len(times[::stride]),
         "yaxis": panel,
         "marker": {"symbol": "x-thin-open" if why in INVALIDATING else "line-ns-open", "size": 9},
     }

@@ -63,23 +63,23 @@
   function startMoney() {
     scenario = { ...moneyCard().inputs, ...Object.fromEntries(changed) };
     for (const field of money.sliders) for (const input of sliders(field)) input.value = scenario[field];
-    tellMoney();
+    showMoney();
   }
 
-  function tell(out, value, decimals) {
+  function write(out, value, decimals) {
     for (const cell of document.querySelectorAll(`[data-out="${out}"]`)) {
       cell.textContent = written(value, decimals);
       cell.dataset.value = value === null ? "" : String(value);
     }
   }
 
-  function tellMoney() {
+  function showMoney() {
     const shared = Object.fromEntries(["electricity", "hashprice"].map((field) => [field, scenario[field]]));
     const found = { mining: miningSide(scenario), ai: aiSide(scenario), asic: miningSide({ ...money.asic.inputs, ...shared }) };
     for (const [use, values] of Object.entries(found)) {
-      for (const [key, value] of Object.entries(values)) tell(`${use}.${key}`, value, money.decimals[key]);
+      for (const [key, value] of Object.entries(values)) write(`${use}.${key}`, value, money.decimals[key]);
     }
-    for (const name of Object.keys(breakEvens)) tell(`break_even.${name}`, breakEven(name, scenario), money.decimals[name]);
+    for (const name of Object.keys(breakEvens)) write(`break_even.${name}`, breakEven(name, scenario), money.decimals[name]);
     const gap = formula.advantage(scenario), gain = formula.idleGain(scenario);
     const hourly = (value) => ({ amount: `${written(Math.abs(value), 4)} ${money.currency}/h` });
     document.getElementById("money-verdict").textContent = gap === 0 ? _("At these prices both uses earn the same.")
@@ -191,7 +191,7 @@
           scenario[field] = value;
           changed.set(field, value);
           for (const other of sliders(field)) if (other !== input) { other.value = input.value; other.removeAttribute("aria-invalid"); }
-          tellMoney();
+          showMoney();
           state.set(field, String(value));
           // figures change at once; the plot at most once a frame
           if (!waiting) { waiting = true; requestAnimationFrame(() => { waiting = false; drawMoney(); }); }
