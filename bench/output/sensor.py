@@ -64,7 +64,8 @@ def sensor_file(sensor: Sensor, found: Mapping[str, Estimate], source: str) -> s
     text = [
         "# The properties of one power sensor, measured by `bitwatt sensor`. Use: --sensor-calibration.",
         "# The [[sensor]] table may be copied into bench/data/cards.toml, above the families, for cards of this name.",
-        f"sensor_id = {json.dumps(sensor.sensor_id or '')}",
+        "# Without the line sensor_id it serves other cards of this name.",
+        *((f"sensor_id = {json.dumps(sensor.sensor_id)}",) if sensor.sensor_id else ()),
         f"source = {json.dumps(source)}",
         "",
         "[[sensor]]",

@@ -46,6 +46,7 @@ TIMING_BOUNDS = {
     "counter_delay_s": (0.0, 60.0),
 }
 """Figures of a ``[[sensor]]`` table."""
+SENSOR_KEYS = {"family", "name", "source", "power_field", *TIMING_BOUNDS}
 LEAST_POINTS = 3
 FIX = "see docs/method.md, Calibration"
 GAIN_BOUNDS = (1e-3, 1e3)
@@ -82,6 +83,10 @@ def _figure(table: dict[str, Any], key: str, default: float | None, path: Path) 
     return float(value)
 
 
+def _list(keys: set[str]) -> str:
+    return ", ".join(sorted(keys))
+
+
 def _timed(sensor: Sensor, table: dict[str, Any], path: Path) -> Sensor:
     """The sensor with the duty cycle, averaging and delays of the file's ``[[sensor]]`` table."""
     entries = table.get("sensor", [])
@@ -90,6 +95,11 @@ def _timed(sensor: Sensor, table: dict[str, Any], path: Path) -> Sensor:
     if not entries:
         return sensor
     entry = entries[0]
+    unknown = sorted(set(entry) - SENSOR_KEYS)
+    if unknown:
+        raise BenchError(f"{path}: unknown key {unknown[0]!r} in [[sensor]]", f"the keys are {_list(SENSOR_KEYS)}")
+    if entry.get("name") and sensor.name and entry["name"] != sensor.name:
+        raise BenchError(f"{path} is about {entry['name']}, not {sensor.name}", "use a file of this card")
     field = entry.get("power_field")
     if field and field != sensor.power_field:
         raise BenchError(
@@ -119,7 +129,7 @@ def calibrated(sensor: Sensor, path: Path) -> Sensor:
     table = read_toml(path, "calibration", FIX)
     unknown = sorted(set(table) - KEYS)
     if unknown:
-        raise BenchError(f"{path}: unknown key {unknown[0]!r}", f"the keys are {', '.join(sorted(KEYS))}")
+        raise BenchError(f"{path}: unknown key {unknown[0]!r}", f"the keys are {_list(KEYS)}")
     wanted = table.get("sensor_id")
     if wanted is not None and wanted != sensor.sensor_id:
         raise BenchError(f"{path} is for the sensor {wanted}, not {sensor.sensor_id}", "use this sensor's own file")

@@ -105,6 +105,8 @@ def test_wrong_use_is_one_sentence(arguments: tuple[str, ...], says: str, librar
         ('[[sensor]]\nduty = "half"', "duty must be a number"),
         ('[[sensor]]\npower_field = "usage"\nduty = 0.5', "about the reading usage"),
         ("[[sensor]]\nduty = 0.5\n[[sensor]]\nduty = 0.5", r"one \[\[sensor\]\] table"),
+        ("[[sensor]]\ndutyy = 0.5", "unknown key 'dutyy'"),
+        ('[[sensor]]\nname = "another card"\nduty = 0.5', "is about another card, not this card"),
         ("sensor = 3", r"one \[\[sensor\]\] table"),
     ],
 )
@@ -112,7 +114,7 @@ def test_a_wrong_sensor_file_is_refused(text: str, says: str, tmp_path: Path) ->
     path = tmp_path / "sensor.toml"
     path.write_text(text)
     with pytest.raises(BenchError, match=says):
-        calibrated(Sensor("nvml", "gpu", power_field="instant"), path)
+        calibrated(Sensor("nvml", "gpu", power_field="instant", name="this card"), path)
 
 
 def test_gain_and_timing_may_stand_in_one_file(tmp_path: Path) -> None:

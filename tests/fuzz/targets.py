@@ -35,6 +35,7 @@ SEEDS = Path(__file__).with_name("seeds")
 CALIBRATIONS = (
     b"gain = 1.02\noffset_w = -3.1\ngain_uncertainty = 0.005\noffset_uncertainty_w = 1.0\n",
     b'points = [[60.2, 58.1], [151.0, 149.5], [298.7, 301.2]]\nsensor_id = "GPU-x"\nsource = "a wattmeter"\n',
+    b'[[sensor]]\nfamily = "a card"\nduty = 0.25\naveraging_s = 0\ndelay_s = 0.04\n[measured]\nduty = [0.25, 0.02]\n',
 )
 PLAN = b"""[selection]
 workload = ["sha256d", "transformer"]
