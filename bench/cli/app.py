@@ -5,10 +5,12 @@ Nothing heavy is imported at the top of a command's module: ``--help`` and ``com
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -49,6 +51,7 @@ app = App(
     help_format="plaintext",
     default_parameter=Parameter(negative=(), show_default=False, name_transform=options.field_name),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 for command, name in (
     (running.run, "run"),
@@ -74,7 +77,7 @@ app.command(results.app)
 
 def main() -> NoReturn:
     """Entry point. Every error a user can cause is one sentence with the way out; no traceback reaches a user."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _listen(_Interrupt())
     streams.prepare()
     code: int | None = EXIT_OK
     try:
@@ -98,6 +101,8 @@ def main() -> NoReturn:
             "bold red",
         )
         code = EXIT_INTERNAL
+    # Nothing is left that could be interrupted.
+    _listen(signal.SIG_IGN)
     streams.finish()
     if code == EXIT_OK and streams.lost & {"stdout", "stderr"}:
         code = EXIT_IO
@@ -130,9 +135,30 @@ def _parts(text: str) -> tuple[str, str]:
     return line[:1].lower() + line[1:], meant.rstrip("?").strip('"')
 
 
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    """SIGTERM ends a run the way Ctrl-C does: meters closed, rows kept."""
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Ctrl-C and SIGTERM end a run alike: meters closed, rows kept. A second one does not disturb the closing, since it
+    would leave half-written files behind; a third one ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        self._count += 1
+        if self._count == 1:
+            raise KeyboardInterrupt
+        if self._count > 2:
+            os._exit(EXIT_INTERRUPTED)
+        with contextlib.suppress(OSError):
+            # Not through Rich, which may hold a lock at this moment.
+            os.write(2, b"\r\x1b[K" * os.isatty(2) + b"bitwatt: closing; a third time ends it at once.\n")
+
+
+def _listen(action: Callable[[int, Any], Any] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A shell starts background commands with Ctrl-C ignored, and so it stays.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 if __name__ == "__main__":
