@@ -40,7 +40,7 @@ def N_(message: str) -> str:  # noqa: N802 - gettext's own name
 
 def phrase(text: str) -> str:
     """A text that another package made (:mod:`bench.report.phrases`), in the page's language where it is known."""
-    if type(_current.get()) is NullTranslations:
+    if is_english():
         return text
     parts = text.split("; ")
     for size in range(len(parts), 0, -1):  # some sentences hold a semicolon of their own
@@ -64,6 +64,11 @@ def _patterns(semicolons: int) -> list[tuple[str, re.Pattern[str]]]:
         for text in SENTENCES
         if text.count("; ") == semicolons - 1
     ]
+
+
+def is_english() -> bool:
+    """Whether the page is in the language of the code."""
+    return type(_current.get()) is NullTranslations
 
 
 def joined(*sentences: str) -> str:

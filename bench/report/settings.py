@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis.settings import SETTINGS
 from bench.model import Record
 from bench.output.format import figures
-from bench.report.language import N_, _
+from bench.report.language import N_, _, is_english
 from bench.report.section import Content, Section, Study
 from bench.report.table import Row, Table
 
@@ -52,7 +52,8 @@ def plain_title(name: str) -> str:
 
 def settings_table(frame: pd.DataFrame) -> Table:
     """One column per run and device, one row per setting; several values of one run are listed."""
-    docs = {entry.name: entry.metadata.get("doc") for entry in fields(Record)}
+    # what a column means is written in English only
+    docs = {entry.name: entry.metadata.get("doc") for entry in fields(Record)} if is_english() else {}
     groups = frame.groupby(["file", "run_id", "device_name", "device_index"], observed=True, sort=False)
     # a groupby cuts the frame anew for each group: never for groups that are not shown
     shown = list(itertools.islice(groups, MOST_RUNS))

@@ -92,7 +92,7 @@ DATA = re.compile(
 def words_left(html: str, recorded: set[str]) -> set[str]:
     """English words that are shown and are neither a text of the catalogue, nor a name, a unit or a recorded value."""
     found = set()
-    for text in shown(html):
+    for text in shown(html, attributes=True):
         rest = text
         for value in sorted(recorded, key=len, reverse=True):
             if value in rest:
@@ -101,10 +101,11 @@ def words_left(html: str, recorded: set[str]) -> set[str]:
     return found
 
 
-def shown(html: str) -> list[str]:
-    """The texts of a page, one for each element or part of one."""
+def shown(html: str, *, attributes: bool = False) -> list[str]:
+    """The texts of a page, one for each element or part of one, and of attributes that are read out or shown."""
     body = re.sub(r"<(script|style)\b.*?</\1>", "", html.partition("<body>")[2], flags=re.DOTALL)
-    return [unescape(text).strip() for text in re.findall(r">([^<]+)<", body) if text.strip()]
+    read = re.findall(r' (?:aria-label|title|placeholder)="([^"]+)"', body) if attributes else []
+    return [unescape(text).strip() for text in (*read, *re.findall(r">([^<]+)<", body)) if text.strip()]
 
 
 def test_no_text_of_the_page_is_kept_from_the_catalogue(sample, monkeypatch):
