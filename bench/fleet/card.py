@@ -22,6 +22,7 @@ from bench.fleet.rendezvous import Meeting
 from bench.measure.plan import RunPlan
 from bench.model import EXIT_INVALID, EXIT_OK, BenchError, Record, Variant
 
+LOG = "log.txt"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _PR_SET_PDEATHSIG = 1
 
@@ -45,7 +46,7 @@ def run(task: Task, line: Connection | None) -> NoReturn:
     # Notes of several cards would interleave: each keeps a log of its own.
     folder = layout.card_folder(task.folder, task.node, task.card.card)
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a", encoding="utf-8") as log:
+    with (folder / LOG).open("a", encoding="utf-8") as log:
         sys.stderr = log
         code = measure(task, line)
     sys.exit(code)

@@ -40,7 +40,7 @@ def begin(folder: Path, plan: RunPlan, fleet: Fleet) -> None:
 
 
 def resume(folder: Path, engine: str) -> Fleet:
-    """The fleet in a folder, to go on with.
+    """The fleet in a folder, to go on with at once: a moment to begin at has passed.
 
     Raises:
         BenchError: there is none, or another engine launched it.
@@ -50,7 +50,7 @@ def resume(folder: Path, engine: str) -> Fleet:
         raise BenchError(f"{folder} holds no fleet", f"launch one: bitwatt fleet {engine} --out {folder}")
     if fleet.engine != engine:
         raise BenchError(f"{folder} was launched by {fleet.engine}", f"use bitwatt fleet {fleet.engine} --resume")
-    return fleet
+    return replace(fleet, settings={name: text for name, text in fleet.settings.items() if name != "start_at"})
 
 
 def plan_text(plan: RunPlan) -> str:

@@ -29,6 +29,8 @@ from bench.measure.plan import RunPlan
 from bench.model import BenchError, Device
 
 POLL_S = 0.02
+HUNG_S = 900.0
+"""A card whose process logs nothing for so long is given up: no build, search or window takes half of that."""
 GRACE_S = 20.0
 """How long a card's process may take to end after SIGTERM: its meter is closed and its rows are kept."""
 
@@ -55,8 +57,14 @@ def work(
         say: takes a sentence for a person to read.
 
     Raises:
-        BenchError: no device fits the plan, another worker measures this node, or the folder cannot be written.
+        BenchError: the plan is anonymous or fits no device, another worker measures this node, or the folder cannot be
+            written.
     """
+    if plan.output.anonymous:
+        raise BenchError(
+            "--anonymous does not apply to a fleet, whose shards are named by node and card",
+            "leave it out, and give --node a name of your choice",
+        )
     node = node or socket.gethostname()
     mode = "together" if together else "one-by-one"
     home = folder / layout.safe(node)
@@ -116,9 +124,7 @@ def _for_cards(plan: RunPlan, node: str) -> RunPlan:
     """One seed for all cards, so that they measure the same variant at the same time; and the node's name as host."""
     seed = secrets.randbits(32) if plan.timing.seed is None else plan.timing.seed
     label = node if plan.output.host_label is None else plan.output.host_label
-    return replace(
-        plan, timing=replace(plan.timing, seed=seed), output=replace(plan.output, host_label=label, anonymous=False)
-    )
+    return replace(plan, timing=replace(plan.timing, seed=seed), output=replace(plan.output, host_label=label))
 
 
 def _into(plan: RunPlan, folder: Path, node: str, card: Card) -> RunPlan:
@@ -185,6 +191,7 @@ def _card(device: Device) -> Card:
 def _measure(tasks: Sequence[cards.Task], context: SpawnContext, say: Say) -> None:
     """Run the tasks at once, each in its process, and bring their windows together if there are several."""
     coordinator = Coordinator()
+    watch = Watch()
     running: dict[str, tuple[SpawnProcess, cards.Task]] = {}
     try:
         for task in tasks:
@@ -200,12 +207,33 @@ def _measure(tasks: Sequence[cards.Task], context: SpawnContext, say: Say) -> No
             for card in coordinator.step():
                 say(f"{card} is not ready: the other cards go on without it")
             for card, (process, task) in list(running.items()):
+                if watch.hangs(layout.card_folder(task.folder, task.node, card) / cards.LOG):
+                    say(f"{card} has made no progress for {HUNG_S:g} s: its process is ended")
+                    process.kill()
                 if process.exitcode is not None:
                     coordinator.drop(card)
                     del running[card]
                     say(_outcome(task, process.exitcode))
     finally:
         _end([process for process, _ in running.values()])
+
+
+class Watch:
+    """Notices a card's process that hangs, as in a driver that waits for a lost card: its log stands still."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[Path, tuple[int, float]] = {}
+
+    def hangs(self, log: Path) -> bool:
+        """Whether a log has not changed for :data:`HUNG_S`. The clocks of file systems differ, so only ours counts."""
+        now_s = self._clock()
+        changed_ns = log.stat().st_mtime_ns if log.exists() else 0
+        before_ns, since_s = self._seen.get(log, (-1, now_s))
+        if changed_ns != before_ns:
+            self._seen[log] = changed_ns, now_s
+            return False
+        return now_s - since_s > HUNG_S
 
 
 def _outcome(task: cards.Task, code: int) -> str:

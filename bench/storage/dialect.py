@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.model import SCHEMA_VERSION, BenchError
 from bench.storage.columns import COLUMNS, NAMES, Column
+from bench.storage.fleet import FLEET_COLUMNS
 
 DELIMITERS: Mapping[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs"}
 ENCODINGS: Sequence[tuple[bytes, str, str]] = (
@@ -30,6 +31,8 @@ ENCODINGS: Sequence[tuple[bytes, str, str]] = (
 )
 MISSING = frozenset({"na", "nan", "n/a", "#n/a", "null", "none", "<na>"})
 """Words for missing, as pandas, R and spreadsheets write them; compared in lower case."""
+MERGED = frozenset(column.name for column in FLEET_COLUMNS)
+"""Columns of a merged fleet, which say where a row is from and nothing of what it measured."""
 INDEX = re.compile(r"|Unnamed: \d+|index|level_\d+")
 """Names of an index column that pandas saved: none at all, or the one it makes up on reading."""
 
@@ -168,7 +171,7 @@ def _positions(
     index = [name for name in others if INDEX.fullmatch(name)]
     if index:
         notes.append("an index column is ignored")
-    unknown = [name for name in others if name not in index]
+    unknown = [name for name in others if name not in index and name not in MERGED]
     if unknown:
         notes.append(f"unknown {_listed(unknown)} ignored")
     return [(column, names.index(column.name) if column.name in names else -1) for column in COLUMNS]

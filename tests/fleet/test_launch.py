@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from bench.cli import fleet as cli
 from bench.cli import streams
+from bench.cli.worker import at_level
 from bench.fleet import launch, layout
 from bench.fleet.layout import Card, Fleet, Node, Status
+from bench.measure.plan import RunPlan, to_dict
+from bench.measure.timing import TimingOptions
 
 
 def card(folder, node, name, state, rows, joules=None):
@@ -62,3 +66,18 @@ def test_a_terminal_shows_what_is_newest(monkeypatch):
     with cli._showing() as show:
         show("[1] of 2 nodes done")
     assert "[1] of 2 nodes done" in text.getvalue() or text.getvalue()
+
+
+def test_a_resumed_fleet_begins_at_once(tmp_path):
+    settings = {"mode": "together", "start_at": "2026-11-24T20:00:00Z"}
+    layout.write(tmp_path / layout.FLEET, Fleet("ray", settings=settings))
+    assert launch.resume(tmp_path, "ray").settings == {"mode": "together"}
+
+
+@pytest.mark.parametrize(
+    ("level", "timing"), [("quick", {"quick": True}), ("medium", {}), ("long", {"thorough": True})]
+)
+def test_a_level_is_a_mode_of_the_plan(level, timing):
+    plan = RunPlan(timing=TimingOptions(smoke=True))
+    assert to_dict(at_level(plan, level)).get("timing", {}) == timing
+    assert at_level(plan, None) == plan

@@ -73,7 +73,9 @@ def test_csv_holds_the_same_and_compare_reads_it(two_nodes, tmp_path, capsys):
     merge.merge([two_nodes], tmp_path / "f.csv")
     header = (tmp_path / "f.csv").read_text().splitlines()[0].replace('"', "").split(",")
     assert header == [*(each.name for each in FLEET_COLUMNS), *storage.NAMES]
-    frame = storage.read([tmp_path / "f.csv"], note=lambda _: None)
+    notes = []
+    frame = storage.read([tmp_path / "f.csv"], note=notes.append)
+    assert notes == []
     assert frame["energy_j"].tolist() == read_fleet(tmp_path / "f.parquet")["energy_j"].tolist()
 
 

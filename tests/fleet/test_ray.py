@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 
+import psutil
 import pytest
 
 from bench.fleet import layout
@@ -132,6 +133,28 @@ def test_each_card_of_each_node_is_measured_once_and_a_node_that_dies_is_listed(
     again = launch(cluster, library, "--resume", out)
     again.communicate(timeout=120)
     assert again.returncode == 3, "the lost node is still lost"
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_task_that_dies_on_a_living_node_is_tried_again(cluster, library, plan, tmp_path):
+    out = tmp_path / "fleet"
+    process = launch(cluster, library, "--plan", plan, "--out", out)
+    unlucky = next(iter(cluster.ids))
+    deadline = time.monotonic() + 90
+    while process.poll() is None and not any(each.node == unlucky and each.rows for _, each in layout.statuses(out)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for each in psutil.process_iter(["cmdline"]):
+        if {"worker", "--node", unlucky} <= set(each.info["cmdline"] or ()):
+            each.parent().kill()
+            break
+    _, stderr = process.communicate(timeout=120)
+    assert f"{unlucky} is tried again" in stderr
+    assert process.returncode == 0, stderr
+    frame = read_fleet(out / "fleet.parquet")
+    assert set(Counter(zip(frame["node"].astype(str), frame["card"].astype(str), strict=True)).values()) == {4}
+    assert frame["card"].nunique() == 6
 
 
 @needs_ray

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from bench.fleet import layout
+from bench.fleet import layout, worker
 from tests.support import fleet
 from tests.support.paths import ROOT
 
@@ -148,9 +148,26 @@ def test_a_box_without_a_gpu_gives_one_shard_of_its_cpu(plan, tmp_path):
     assert abs(node.clock.folder_offset_s) < 1
 
 
+def test_a_card_hangs_if_its_log_stands_still(tmp_path):
+    now = [0.0]
+    watch = worker.Watch(lambda: now[0])
+    log = tmp_path / "log.txt"
+    assert not watch.hangs(log)
+    now[0] = worker.HUNG_S
+    assert not watch.hangs(log)
+    log.write_text("idle before")
+    now[0] += 1
+    assert not watch.hangs(log), "it has begun to log"
+    now[0] += worker.HUNG_S
+    assert not watch.hangs(log)
+    now[0] += 1
+    assert watch.hangs(log)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--anonymous", "--device", "cpu"], "does not apply to a fleet"),
         (["--together", "--one-by-one"], "exclude each other"),
         (["--start-at", "noon"], "'noon' is not a moment"),
         (["--start-at", "2026-11-24T20:00:00"], "is not a moment"),
