@@ -295,6 +295,7 @@ def flat(result: Result) -> list[dict[str, Any]]:
         add("difference", difference.subject, f"{difference.column} {here} against {there}")
     for far in result.outliers:
         where = f"{far.file}, line {far.line}: {far.share:.0%} of its group's median ({far.task})"
+        where += f": {far.cause}" if far.cause else ""
         add("outlier", far.subject, where, metric="rate_per_s", ratio=far.share)
     for row in result.invalid:
         add("invalid row", row.subject, f"{row.file}, line {row.line}: {row.reason}", verdict="invalid")

@@ -63,6 +63,7 @@ COLUMNS: tuple[str, ...] = tuple(
             *METRICS,
             *("energy_j", "energy_uncertainty_j", "sensor_uncertainty_j", "meter", "meter_id"),
             *("verified", "proven", "valid", "invalid_reasons"),
+            *("window_s", "others_cpu_s", "steal_s"),
         ]
     )
 )
@@ -92,6 +93,8 @@ class Outlier:
     task: str
     share: float
     """Its rate ÷ the median of its group."""
+    cause: str | None = None
+    """What else used the machine in it, where that explains the loss; None where nothing measured does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,9 +386,31 @@ def _outliers(
             subject=groups[group[row]].subject,
             task=groups[group[row]].task,
             share=math.exp(float(off)),
+            cause=_cause(frame, row, math.exp(float(off))),
         )
         for row, off in zip(rows[far].tolist(), (logs - middle)[far].tolist(), strict=True)
     ]
+
+
+EXPLAINS = 0.5
+"""Others explain a slow window if their share of the CPU time is at least this part of the loss: one core of two that
+is taken costs a hash loop half of its rate, and work that waits for its slowest thread more."""
+
+
+def _cause(frame: pd.DataFrame, row: int, share: float) -> str | None:
+    """A sentence on who took the CPU in a slow window."""
+    import pandas as pd
+
+    cells = [frame[name].iloc[row] for name in ("others_cpu_s", "steal_s", "window_s", "device_cores")]
+    others_s, steal_s, window_s, cores = (0.0 if pd.isna(cell) else float(cell) for cell in cells)
+    if frame["device_kind"].iloc[row] != "cpu" or not window_s * cores > 0:
+        return None
+    taken = {"other processes": others_s, "other machines of the host": steal_s}
+    shares = {who: spent_s / (window_s * cores) for who, spent_s in taken.items()}
+    if share >= 1 or math.fsum(shares.values()) < EXPLAINS * (1 - share):
+        return None
+    by_most = sorted(shares.items(), key=lambda item: -item[1])
+    return " and ".join(f"{who} took {part:.0%} of the CPU time" for who, part in by_most if part >= 0.01) or None
 
 
 def _or(value: float, other: float) -> float:

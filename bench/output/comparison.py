@@ -403,7 +403,8 @@ def lost_notes(result: Result) -> list[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for far in result.outliers:
         where = found.setdefault("windows far from the others of their group, kept and hardly weighted", {})
-        where.setdefault(far.file, []).append(f"line {far.line} ({far.task}: {far.share:.0%} of the median)")
+        cause = f", {far.cause}" if far.cause else ""
+        where.setdefault(far.file, []).append(f"line {far.line} ({far.task}: {far.share:.0%} of the median{cause})")
     for item in result.invalid:
         where = found.setdefault(f"left out as invalid: {item.reason}", {})
         where.setdefault(item.file, []).append(f"line {item.line} ({item.task})")

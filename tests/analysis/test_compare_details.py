@@ -66,3 +66,28 @@ def test_outliers_are_flat_rows_with_their_share() -> None:
     (row,) = (row for row in compare.flat(result) if "outlier" in row.values())
     assert row["ratio"] == far.share == pytest.approx(0.7, rel=0.02)
     assert row["metric"] == "rate_per_s"
+
+
+@pytest.mark.parametrize(
+    ("used", "says"),
+    [
+        ({"others_cpu_s": 9.0, "steal_s": 2.0}, "other processes took 45% of the CPU time and other machines"),
+        ({"others_cpu_s": 0.1, "steal_s": 7.0}, "other machines of the host took 35% of the CPU time"),
+        ({"others_cpu_s": 1.0, "steal_s": 0.0}, None),
+        ({"others_cpu_s": 9.0, "steal_s": 2.0, "device_kind": "cuda"}, None),
+        ({}, None),
+    ],
+)
+def test_an_outlier_is_named_with_what_explains_it(used: dict[str, Any], says: str | None) -> None:
+    """Windows of 10 s on two cores: 20 CPU seconds."""
+    cpu = {"device_kind": "cpu", "device_cores": 2, "window_s": 10.0} | {
+        name: value for name, value in used.items() if name == "device_kind"
+    }
+    records = [replace(record, **cpu) for record in factory.run(A, 12, workloads=[factory.sha256d])]
+    records[4] = replace(records[4], rate_per_s=records[4].rate_per_s * 0.5, **used)
+    (far,) = compared(records).outliers
+    if says is None:
+        assert far.cause is None
+    else:
+        assert says in (far.cause or "")
+        assert sum(far.cause in str(row["reason"]) for row in compare.flat(compared(records))) == 1
