@@ -83,11 +83,12 @@ def _and_like_it(found: Sequence[tuple[str, str]]) -> str:
 def unsteady_notes(records: Sequence[Record]) -> list[str]:
     """One sentence on the tasks whose energy was read before the card had settled, and what still moved.
 
-    Without energy it does not matter: a rate settles within the warm-up or its interval is wide.
+    Without a power reading it does not matter: a rate settles within the warm-up or its interval is wide.
     """
     moved: dict[str, str] = {}
     for record in records:
-        if record.steady is False and record.energy_j is not None and record.valid:
+        read = record.energy_j is not None and record.energy_method != "assumed"
+        if record.steady is False and read and record.valid:
             texts = [text.strip() for text in (record.warnings or "").split(";")]
             reasons = [text.removeprefix(_UNSTEADY).strip(": ") for text in texts if text.startswith(_UNSTEADY)]
             what = TaskKey.of(record).label

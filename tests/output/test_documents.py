@@ -182,6 +182,8 @@ def test_not_steady_is_said_once_with_what_moved_and_only_where_energy_was_read(
     (note,) = row_notes(records)
     assert note.endswith(": sha256d scan (rate by 3.1%, power by 2.0%); transformer gemm llama3-8b bf16 b1 s8192")
     assert row_notes([replace(record, steady=False) for record in factory.run(A, metered=False)]) == []
+    assumed = [replace(record, energy_method="assumed") for record in records]
+    assert not [note for note in row_notes(assumed) if "steady" in note]
 
 
 def test_the_share_of_the_peak_is_told_with_its_source_and_the_clock_that_explains_over_100_percent() -> None:
