@@ -17,6 +17,7 @@ from bench.measure.timing import TimingOptions
 from bench.model import BenchError
 from bench.model.options import Names, described, flag, option_group
 from bench.power.options import PowerOptions
+from bench.workloads.bandwidth.options import BandwidthOptions
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.transformer.options import TransformerOptions
 
@@ -28,9 +29,10 @@ class SelectionOptions:
 
     device: str = "auto"
     """auto (every accelerator, else the CPU), cuda, cuda:1, rocm, xpu, mps, musa, mlu or cpu."""
-    workload: Annotated[Names, described(f"Workloads: {', '.join(workloads.WORKLOADS)}; default: all.")] = tuple(
-        workloads.WORKLOADS
-    )
+    workload: Annotated[
+        Names,
+        described(f"Workloads: {', '.join(workloads.WORKLOADS)}; default: {', '.join(workloads.STANDARD)}."),
+    ] = workloads.STANDARD
     """Workloads, by the names of the registry."""
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class RunPlan:
     selection: SelectionOptions = field(default_factory=SelectionOptions)
     transformer: TransformerOptions = field(default_factory=TransformerOptions)
     hashing: HashingOptions = field(default_factory=HashingOptions)
+    bandwidth: BandwidthOptions = field(default_factory=BandwidthOptions)
     power: PowerOptions = field(default_factory=PowerOptions)
     timing: TimingOptions = field(default_factory=TimingOptions)
     output: OutputOptions = field(default_factory=OutputOptions)

@@ -16,14 +16,19 @@ class Entry:
 
     module: str
     group: str
+    standard: bool = True
+    """Whether a run measures it without being asked to."""
 
 
 WORKLOADS: Mapping[str, Entry] = {
     "sha256d": Entry("bench.workloads.hashing.sha256d", "hashing"),
     "scrypt": Entry("bench.workloads.hashing.scrypt", "hashing"),
     "transformer": Entry("bench.workloads.transformer.plan", "transformer"),
+    "bandwidth": Entry("bench.workloads.bandwidth.plan", "bandwidth", standard=False),
 }
 """Add a workload here: its name, its module, and the field of ``RunPlan`` that holds its options."""
+STANDARD = tuple(name for name, entry in WORKLOADS.items() if entry.standard)
+"""What a run measures without being asked to."""
 
 
 class Workload(Protocol):
