@@ -61,7 +61,7 @@ class BandwidthJob:
             device, variant.label, lambda: [filled() for _ in range(ARRAYS[pattern] - 1)]
         )
         self._target: Tensor | None = torch.empty_like(self._sources[0])
-        self._run = self._pass()
+        self._run = self._pass(self._target)
         self._poison()
         self._launched = False
         peak = peaks.lookup(device, DTYPE)
@@ -78,9 +78,8 @@ class BandwidthJob:
             options=torch_device.settings(device, "random"),
         )
 
-    def _pass(self) -> Callable[[], object]:
-        target, (first, *rest) = self._target, self._sources
-        assert target is not None
+    def _pass(self, target: Tensor) -> Callable[[], object]:
+        first, *rest = self._sources
         if not rest:
             return lambda: target.copy_(first)
         return lambda: torch.add(first, rest[0], alpha=SCALE, out=target)
@@ -104,9 +103,9 @@ class BandwidthJob:
         if not self._launched or self._target is None:
             return Audit(True)
         wrong = 0
-        for target, *sources in zip(
-            *(part.split(CHECK_ELEMENTS) for part in (self._target, *self._sources)), strict=True
-        ):
+        arrays = (self._target, *self._sources)
+        parts = (torch.split(array, CHECK_ELEMENTS) for array in arrays)  # type: ignore[no-untyped-call]
+        for target, *sources in zip(*parts, strict=True):
             right = sources[0] if len(sources) == 1 else sources[0] + SCALE * sources[1]
             # A fused multiply-add rounds once instead of twice: at most one unit in the last place of 4.
             tolerance = 0.0 if len(sources) == 1 else 5e-7
