@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from rich.console import Console
 
 from bench.model import EXIT_IO, BenchError
-from bench.model.text import clean
+from bench.model.text import clean, clean_lines
 from bench.output import talk
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def put(*results: Any) -> None:
     try:
         for result in results:
             if isinstance(result, str):
-                sys.stdout.write(result if result.endswith("\n") else result + "\n")
+                text = clean_lines(result)
+                sys.stdout.write(text if text.endswith("\n") else text + "\n")
             else:
                 console.print(result)
         sys.stdout.flush()

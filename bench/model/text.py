@@ -14,6 +14,13 @@ def clean(text: str) -> str:
     return "".join(_shown(char) for char in text).strip()
 
 
+def clean_lines(text: str) -> str:
+    """``text`` of many lines, as :func:`clean` shows it, with its line ends, tabs and spaces."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(char if char in "\n\t" else _shown(char) for char in text)
+
+
 def _shown(char: str) -> str:
     if char.isprintable():
         return char

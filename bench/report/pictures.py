@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.model import BenchError
+from bench.model import EXIT_IO, BenchError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 
@@ -97,4 +97,18 @@ def _one(page: Path, name: str, height: int, target: Path, browser: str, timeout
     if not target.is_file():
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise BenchError(f"{browser} produced no image of {name} ({said})", "name another browser in BITWATT_BROWSER")
+    if not _whole(target):
+        free_mib = shutil.disk_usage(target.parent).free >> 20
+        target.unlink()
+        raise BenchError(
+            f"the image {target} was not written whole ({free_mib} MiB are free there)",
+            "free some space, or choose another folder",
+            exit_code=EXIT_IO,
+        )
     return target
+
+
+def _whole(picture: Path) -> bool:
+    """Whether a PNG has its first and its last bytes: on a full disk a browser leaves an empty or a cut file."""
+    raw = picture.read_bytes()
+    return raw.startswith(b"\x89PNG\r\n\x1a\n") and raw.endswith(b"IEND\xaeB`\x82")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli import streams
 from bench.model import EXIT_IO
 from tests.support import factory
 from tests.support.paths import ROOT
@@ -75,3 +76,9 @@ def test_results_come_from_standard_input_and_a_page_goes_to_standard_output(csv
     page = shell(f"bitwatt report {csv} -o -")
     assert page.returncode == 0, page.stderr
     assert page.stdout.lstrip().lower().startswith("<!doctype html>")
+
+
+def test_text_on_stdout_shows_control_characters_and_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file may be named so that its name clears the screen; verify and recompute print names."""
+    streams.put("a\tb\n/tmp/\x1b[2J\x9b]0;x\x07.csv, line 2\n", "±5 µJ")
+    assert capsys.readouterr().out == "a\tb\n/tmp/\\x1b[2J\\x9b]0;x\\x07.csv, line 2\n±5 µJ\n"
