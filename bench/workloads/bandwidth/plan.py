@@ -104,7 +104,7 @@ class BandwidthJob:
             return Audit(True)
         wrong = 0
         arrays = (self._target, *self._sources)
-        parts = (torch.split(array, CHECK_ELEMENTS) for array in arrays)  # type: ignore[no-untyped-call]
+        parts = (torch.split(array, CHECK_ELEMENTS) for array in arrays)
         for target, *sources in zip(*parts, strict=True):
             right = sources[0] if len(sources) == 1 else sources[0] + SCALE * sources[1]
             # A fused multiply-add rounds once instead of twice: at most one unit in the last place of 4.
