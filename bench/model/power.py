@@ -171,6 +171,10 @@ class CardState:
     app_mem_clock_mhz: float | None = None
     pcie_gen: int | None = None
     pcie_width: int | None = None
+    power_limit_by: str | None = None
+    """Who set the limit in force: ``default``, ``software`` on this machine, or ``elsewhere`` (board, rack, BMC)."""
+    power_mizer: str | None = None
+    adaptive_tgp: bool | None = None
     persistence: bool | None = None
     compute_mode: str | None = None
     """``default``, ``exclusive_thread``, ``prohibited`` or ``exclusive_process``."""

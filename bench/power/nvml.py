@@ -15,7 +15,7 @@ import pynvml
 from bench.data import cards
 from bench.model import DEVICE_LOST, BenchError, CardState, Sample, Sensor
 from bench.model.throttle import reason_names
-from bench.power import nvml_fields, probe, wsl
+from bench.power import nvml_fields, nvml_modes, probe, wsl
 from bench.power.nvml_fields import NOT_AVAILABLE_MJ, NOT_AVAILABLE_MW, available, number_of
 from bench.power.probe import period_s, watch
 
@@ -397,6 +397,7 @@ class NvmlReader:
             locked_mhz = _or_none(pynvml.nvmlDeviceGetApplicationsClock, handle, pynvml.NVML_CLOCK_SM)
         mode = self._setting("nvmlDeviceGetComputeMode")
         bar1 = self._setting("nvmlDeviceGetBAR1MemoryInfo")
+        asked_mw = self._setting("nvmlDeviceGetPowerManagementLimit")
         persistence = self._setting("nvmlDeviceGetPersistenceMode")
         return CardState(
             power_limit_w=None if limit_mw is None else limit_mw / 1000,
@@ -410,6 +411,9 @@ class NvmlReader:
             power_profiles=_or_none(self._read_profiles),
             power_smoothing=_or_none(nvml_fields.switch, handle, self._smoothing_field),
             edpp_percent=_or_none(self._read_field, nvml_fields.EDPP_MULTIPLIER, 0),
+            power_limit_by=nvml_modes.limit_by(limit_mw, default_mw, asked_mw),
+            power_mizer=_or_none(nvml_modes.power_mizer, handle),
+            adaptive_tgp=_or_none(nvml_modes.adaptive_tgp, handle),
             app_sm_clock_mhz=self._setting("nvmlDeviceGetApplicationsClock", pynvml.NVML_CLOCK_SM),
             app_mem_clock_mhz=self._setting("nvmlDeviceGetApplicationsClock", pynvml.NVML_CLOCK_MEM),
             pcie_gen=self._setting("nvmlDeviceGetCurrPcieLinkGeneration"),
