@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from bench.model import Sample, Sensor, Window
-from bench.power.counter import aperture_of, inside_readings
+from bench.power.counter import LIKELY_DELAY, aperture_of, delay_margin_ns, inside_readings
 from bench.power.profile import LEAST_READINGS, is_hole, profile, watts_of
 from bench.power.spread import (
     COVERAGE,
@@ -60,7 +60,11 @@ def _instant(good: Sequence[Sample], window: Window, sensor: Sensor) -> Estimate
         both_edges(start, start_s, end, end_s),
         *_holes_j(inside, sensor),
     ]
-    known = [digit_half_width(digit_w, neighbour_scatter(texture)) * window.seconds]
+    known = [
+        digit_half_width(digit_w, neighbour_scatter(texture)) * window.seconds,
+        # published late, the same stretch is measured shifted
+        LIKELY_DELAY * abs(start.power_w - end.power_w) * delay_margin_ns(window, sensor.delay_s) / 1e9,
+    ]
     return Estimate(
         joules[-1] + start.power_w * start_s + end.power_w * end_s, half_width(known, estimated, window.seconds)
     )
