@@ -211,8 +211,8 @@ def test_shares_of_another_file_are_named_by_its_line(tmp_path: Path) -> None:
 
 def test_each_finding_names_its_file_and_line(tmp_path: Path) -> None:
     unit = written(tmp_path, [HONEST[0], HONEST[1].claiming(1, work_unit="FLOP")], "unit")
-    found = [str(finding) for finding in verify([unit]).findings]
-    assert f"{unit}, line 3: work_unit is FLOP, but sha256d counts hashes" in found
+    found = [(str(finding), finding.column) for finding in verify([unit]).findings]
+    assert (f"{unit}, line 3: work_unit is FLOP, but sha256d counts hashes", "work_unit") in found
     twice = written(tmp_path, [HONEST[0], HONEST[1].claiming(2)], "twice")
     assert [finding.line for finding in verify([twice]).findings] == [3]
     assert str(verify([twice]).findings[0]).startswith(f"{twice}, line 3: 8192 hashes should yield about 128 shares")

@@ -60,6 +60,17 @@ def test_what_differs_from_the_sidecar_is_named(result: Path, name: str, text: s
     assert [str(finding) for finding in found] == [f"{result}, line 3: {says}"]
 
 
+def test_a_figure_that_the_samples_do_not_give_is_named(result: Path) -> None:
+    """CSV and sidecar hold the same forged row; its samples still give other joules."""
+    sidecar = storage.sidecar_path(result)
+    forged = sidecar.read_text().replace('"temperature_max_c":64.0', '"temperature_max_c":70.0')
+    assert forged != sidecar.read_text()
+    sidecar.write_text(forged)
+    edit(result, 3, temperature_max_c="70.0")
+    found = [str(finding) for finding in verify([result]).findings if finding.column == "temperature_max_c"]
+    assert f"{result}, line 3: temperature_max_c is 70.0, the sidecar gives empty" in found
+
+
 def test_a_removed_warning_is_reported(tmp_path: Path) -> None:
     with storage.create(tmp_path, "a") as results:
         record = factory.gemm(metered=False, warnings="not steady;clock 3% low")
@@ -76,7 +87,7 @@ def test_a_row_without_evidence_is_reported(tmp_path: Path) -> None:
         results.append(factory.gemm(metered=False))
     (finding,) = verify([results.path]).findings
     assert finding.column is None
-    assert "no evidence for this row" in finding.message
+    assert str(finding) == f"{results.path}, line 2: the sidecar has no evidence for this row"
 
 
 def test_a_file_without_a_sidecar_cannot_be_verified(tmp_path: Path) -> None:
