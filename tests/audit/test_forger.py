@@ -207,6 +207,8 @@ def test_shares_of_another_file_are_named_by_its_line(tmp_path: Path) -> None:
     (finding,) = verify([first, later]).findings
     assert str(finding) == f"{later}, line 3: its shares are those of {first}, line 3"
     assert verify([first]).findings == ()
+    twice = written(tmp_path, [HONEST[0], replace(HONEST[1], audit=HONEST[0].audit)], "c")
+    assert not [finding for finding in verify([twice]).findings if "its shares are those of" in finding.message]
 
 
 def test_each_finding_names_its_file_and_line(tmp_path: Path) -> None:
