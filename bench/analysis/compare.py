@@ -37,6 +37,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.analysis.estimate import exp
 from bench.analysis.groups import (
     COLUMNS,
     ENERGY_MUST_MATCH,
@@ -243,7 +244,7 @@ def _means(
 def _mean(
     other: str, subject: str, workload: str, metric: str, shared: Sequence[str], logs: Sequence[float]
 ) -> Comparison:
-    ratio, low, high = map(math.exp, logs)
+    ratio, low, high = map(exp, logs)
     more, less = METRICS[metric].above, METRICS[metric].below
     margin = 1 + SAME_WITHIN
     verdict = (

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+LARGEST_LOG = 299 * math.log(10)
 TRIM = 0.2
 """Share of the windows set aside at each end."""
 LEAST_TO_TRIM = 5
@@ -82,6 +83,11 @@ class Part:
 
     variance: float
     freedom: float
+
+
+def exp(log: float) -> float:
+    """A ratio or figure from its logarithm; 1e±299 for anything beyond, which no float could hold."""
+    return math.exp(min(max(log, -LARGEST_LOG), LARGEST_LOG))
 
 
 def half_width(parts: Sequence[Part]) -> float:
@@ -136,9 +142,9 @@ def interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interva
     found = reduce(logs, np.zeros(len(logs), dtype=np.int64), 1)
     mean = float(found.mean[0])
     if len(values) == 1:
-        return Interval(math.exp(mean), None, None, "single")
+        return Interval(exp(mean), None, None, "single")
     half = student(float(found.freedom[0]), confidence) * math.sqrt(float(found.variance[0]))
-    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half), method_of(len(values)))
+    return Interval(exp(mean), exp(mean - half), exp(mean + half), method_of(len(values)))
 
 
 def method_of(count: int) -> str:

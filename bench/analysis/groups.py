@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.analysis.estimate import Part, Reduced, between_runs, half_width, outliers, reduce, student
+from bench.analysis.estimate import Part, Reduced, between_runs, exp, half_width, outliers, reduce, student
 from bench.analysis.metrics import METRICS
 from bench.analysis.settings import CONDITIONS, POOLED_ONLY_IF_EQUAL, SETTINGS
 from bench.model import TaskKey
@@ -114,7 +114,7 @@ class Stat:
 
     @property
     def value(self) -> float:
-        return math.exp(self.mean)
+        return exp(self.mean)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -130,7 +130,7 @@ class Stat:
         if not self.parts:
             return None
         half = half_width(self.parts)
-        return math.exp(self.mean - half), math.exp(self.mean + half)
+        return exp(self.mean - half), exp(self.mean + half)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +367,7 @@ def _t_interval(usual: Reduced, number: int) -> tuple[float, float] | None:
     if usual.count[number] < 2:
         return None
     half = student(float(usual.freedom[number])) * math.sqrt(float(usual.variance[number]))
-    return math.exp(usual.mean[number] - half), math.exp(usual.mean[number] + half)
+    return exp(usual.mean[number] - half), exp(usual.mean[number] + half)
 
 
 def _outliers(
@@ -385,8 +385,8 @@ def _outliers(
             line=int(frame["line"].iloc[row]),
             subject=groups[group[row]].subject,
             task=groups[group[row]].task,
-            share=math.exp(float(off)),
-            cause=_cause(frame, row, math.exp(float(off))),
+            share=exp(float(off)),
+            cause=_cause(frame, row, exp(float(off))),
         )
         for row, off in zip(rows[far].tolist(), (logs - middle)[far].tolist(), strict=True)
     ]

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.analysis.estimate import Part, half_width, holm, p_value
+from bench.analysis.estimate import Part, exp, half_width, holm, p_value
 from bench.analysis.groups import (
     ENERGY_MUST_MATCH,
     MUST_MATCH,
@@ -275,7 +275,7 @@ def _ratio(
         return cannot("no watts were read in the baseline")
     mine, theirs = group.stats[metric], base.stats[metric]
     difference = mine.mean - theirs.mean
-    ratio = math.exp(difference)
+    ratio = exp(difference)
     few = [who for who, stat in (("here", mine), ("in the baseline", theirs)) if stat.count < 2]
     if few:
         return cannot(f"one window {' and '.join(few)} has no spread (--repeats 5 or more)", ratio=ratio)
@@ -287,8 +287,8 @@ def _ratio(
     whole = math.hypot(half, sensor)
     bounds: dict[str, Any] = {
         "ratio": ratio,
-        "ratio_low": math.exp(difference - whole),
-        "ratio_high": math.exp(difference + whole),
+        "ratio_low": exp(difference - whole),
+        "ratio_high": exp(difference + whole),
         "p_value": p_value(difference, whole, parts),
     }
     if abs(difference) + whole <= math.log1p(SAME_WITHIN):
