@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zlib
 
 import atheris
 
@@ -33,7 +34,12 @@ def fuzz(name: str, seconds: int) -> None:
         (corpus / f"example-{number}").write_bytes(raw)
 
     def one(raw: bytes) -> None:
-        read(name, raw, folder)
+        try:
+            read(name, raw, folder)
+        except Exception:
+            # libFuzzer writes it, too, but Arrow's threads may end the process before it does
+            (seeds / f"crash-{zlib.crc32(raw):08x}").write_bytes(raw)
+            raise
 
     limits = [f"-max_total_time={seconds}", "-timeout=5", "-rss_limit_mb=1024", "-max_len=65536", "-verbosity=0"]
     options = [*limits, "-print_final_stats=1", f"-artifact_prefix={seeds}/", str(corpus), str(seeds)]
