@@ -81,7 +81,7 @@ def _audit(path: Path) -> None:
 
 def _replay(path: Path) -> None:
     sensor, samples = read_recording(path)
-    without_gaps(samples, sensor.poll_s)
+    without_gaps(samples, sensor.poll_s or 0.05)
 
 
 def _csvs() -> list[bytes]:
