@@ -42,6 +42,9 @@ DELAY_SHARE = 0.1
 """The same as a share of a short window."""
 EXPLAINED = 0.7
 """Part of the variance expected from uncertain times that is taken off an observed one, which varies itself."""
+START_SHARE = 0.03
+"""A load that begins with the window may draw this much more or less in the moment before the first update than just
+after it (clocks and voltage settle within tens of milliseconds)."""
 STEP_HALVES = 16
 SHARED = 0.4
 """Slope of the counter's power against the readings', above which it may be built from them."""
@@ -96,6 +99,7 @@ def counter_joules(samples: Sequence[Sample], window: Window, sensor: Sensor) ->
         first.fill.power_w * first.half_ns / 1e9 / math.sqrt(3) * COVERAGE,
         last.fill.power_w * last.half_ns / 1e9 / math.sqrt(3) * COVERAGE,
         sensor.counter_resolution_j or 0.0,
+        START_SHARE * first.fill.power_w * first.seconds,
         # published late, the same stretch is measured shifted
         LIKELY_DELAY * abs(first.fill.power_w - last.fill.power_w) * (late_ns - window.start_ns) / 1e9,
     ]

@@ -16,6 +16,9 @@ from tests.fakes.sensor import FakeSensor
 from tests.support.draws import Draw, curves, draws, naive_power_j
 
 CONFIDENCE = 0.95
+CHANCE = 0.02
+"""By how much 1,000 draws may show less: 3 standard deviations of independent ones. Four runs of 1,500 other draws
+showed 94.2 to 95.7%."""
 ROUNDING = 1e-9
 
 SETTINGS = settings(
@@ -49,8 +52,8 @@ def test_95_percent_of_draws_lie_within_the_reported_uncertainty() -> None:
 
     every()
     assert len(by_sampling) >= 1000
-    assert statistics.mean(by_sampling) >= CONFIDENCE
-    assert statistics.mean(altogether) >= CONFIDENCE
+    assert statistics.mean(by_sampling) >= CONFIDENCE - CHANCE
+    assert statistics.mean(altogether) >= CONFIDENCE - CHANCE
     assert statistics.median(ours) < statistics.median(naive) / 5
 
 
