@@ -53,6 +53,8 @@ class Sensor:
     calibration_gain: float = 1.0
     calibration_offset_w: float = 0.0
     """From the user's own wattmeter: reading = gain × true watts + offset. Samples stay raw; energy is corrected."""
+    members: tuple[Sensor, ...] = ()
+    """The sensors of a group of cards, whose joules are added up; empty for a single sensor."""
 
     @property
     def lag_s(self) -> float:
@@ -67,6 +69,8 @@ class Sensor:
     @property
     def settle_s(self) -> float:
         """Seconds until the samples that report a given moment have arrived."""
+        if self.members:
+            return max(member.settle_s for member in self.members)
         counted_s = 1.5 * (self.counter_period_s or 0.0) + (self.counter_delay_s or 0.0)
         return max(self.lag_s + (self.delay_s or 0.0), counted_s) + 2 * (self.poll_s or 0.0)
 
@@ -95,6 +99,8 @@ class Sample:
 
     power_limit_w: float | None = None
     """The power limit that is set, where it is read together with the conditions."""
+    member: int | None = None
+    """In a group of cards, which of its sensors read this, from 0."""
 
     @classmethod
     def failed(cls, t_ns: int, error: str, *, power_w: float | None = None, counter_j: float | None = None) -> Self:

@@ -268,7 +268,8 @@ def _check(line: Line) -> None:
     """
     match line:
         case SensorNote():
-            _check_bounds(line.sensor)
+            for sensor in (line.sensor, *line.sensor.members):
+                _check_bounds(sensor)
         case IdleNote() | WindowNote():
             _check_bounds(line)
             if line.end_ns <= line.start_ns:

@@ -6,11 +6,12 @@ line to :data:`SOURCES`. Vendor libraries are imported in the sampler's process 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.model import BenchError, Device, Meter
 from bench.power import source
+from bench.power.group import GroupMeter
 from bench.power.jetson import is_jetson
 from bench.power.none import NullMeter
 from bench.power.replay import ReplayMeter
@@ -68,6 +69,39 @@ def open_meter(spec: str, device: Device, *, poll_s: float = POLL_S, calibration
             meter.close()
             raise
     return meter
+
+
+def open_group(spec: str, devices: Sequence[Device], *, calibration: Path | None = None) -> Meter:
+    """Open the power source of devices that work together: one meter for each card, read as one.
+
+    What is read by no card of its own (a wattmeter's command, an assumed power, a replay) covers all devices already.
+
+    Args:
+        spec: as :func:`open_meter` takes it, without naming a card.
+        devices: what computes.
+        calibration: a calibration file, which must fit every card's sensor.
+
+    Raises:
+        BenchError: as :func:`open_meter`; ``spec`` names a single card; or the cards' sensors are of different kinds.
+    """
+    name, colon, _ = spec.partition(":")
+    vendors = [name for name, source in SOURCES.items() if source.device_kind == devices[0].kind]
+    if len(devices) == 1 or name not in ("auto", *vendors):
+        return open_meter(spec, devices[0], calibration=calibration)
+    if colon:
+        raise BenchError(f"--meter {spec} reads one card, and {len(devices)} work together", f"use --meter {name}")
+    members: list[Meter] = []
+    try:
+        members.extend(open_meter(spec, device, calibration=calibration) for device in devices)
+    except BenchError:
+        for member in members:
+            member.close()
+        raise
+    if unread := next((member.sensor.reason for member in members if member.sensor.source == "none"), None):
+        for member in members:
+            member.close()
+        return NullMeter(unread)
+    return GroupMeter(members)
 
 
 def _automatic(device: Device) -> Source:

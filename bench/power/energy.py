@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from bench.model import Energy, Sample, Sensor, Window
 from bench.power.counter import counter_joules
+from bench.power.group import combine
 from bench.power.integrate import integrated_joules
 from bench.power.judge import conditions, judge_limit, judge_samples, judge_throttling, plausible
 from bench.power.spread import Estimate
@@ -42,6 +43,8 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
     """
     if window.end_ns <= window.start_ns:
         raise ValueError("a window must end after it starts")
+    if sensor.members and sensor.reason is None:
+        return _measure_group(samples, window, sensor)
     if sensor.source == "none":
         return Energy(None, None, None, warnings=(sensor.reason,) if sensor.reason else ())
     if sensor.source == "assumed" and sensor.assumed_w is not None:
@@ -91,6 +94,17 @@ def measure(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy
         warnings=warnings + warned,
         invalid_reasons=invalid + flagged,
     )
+
+
+def _measure_group(samples: Sequence[Sample], window: Window, sensor: Sensor) -> Energy:
+    """Each card by its own sensor, then all together; an unknown delay is the same on all cards of a model."""
+    cards, prompt_j = [], []
+    for number, member in enumerate(sensor.members):
+        own = [sample for sample in samples if sample.member == number]
+        prompt = replace(member, delay_s=member.delay_s or 0.0, counter_delay_s=member.counter_delay_s or 0.0)
+        cards.append(measure(own, window, member))
+        prompt_j.append(measure(own, window, prompt).uncertainty_j)
+    return combine(cards, prompt_j, window)
 
 
 def _undelayed(samples: Sequence[Sample], sensor: Sensor) -> tuple[Sequence[Sample], Sensor]:

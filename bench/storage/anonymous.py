@@ -80,7 +80,10 @@ class Pseudonyms:
 
     def sensor(self, sensor: Sensor) -> Sensor:
         """A sensor without the name of its card."""
-        return sensor if sensor.source in PLAIN_SENSORS else replace(sensor, sensor_id=self.of(sensor.sensor_id))
+        if sensor.source in PLAIN_SENSORS:
+            return sensor
+        members = tuple(self.sensor(member) for member in sensor.members)
+        return replace(sensor, sensor_id=self.of(sensor.sensor_id), members=members)
 
     def device(self, device: Device | None) -> Device | None:
         """A device without its UUID and its slot."""
