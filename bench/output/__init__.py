@@ -17,6 +17,7 @@ from bench.output.dispatch import dispatch, schedule_rows
 from bench.output.document import Document, Grid
 from bench.output.economics import economics
 from bench.output.formats import PIPE_WIDTH, Format, render
+from bench.output.outliers import outliers
 from bench.output.run import run
 from bench.output.sensor import sensor_file, sensor_test
 from bench.output.sweep import sweep
@@ -32,6 +33,7 @@ __all__ = [
     "devices",
     "dispatch",
     "economics",
+    "outliers",
     "render",
     "run",
     "schedule_rows",
