@@ -89,6 +89,10 @@ int bw_supported(int algorithm, int index) {
   return isa && isa->supported();
 }
 
+static int can_roll(int algorithm, uint32_t versions) {
+  return versions == 1 || (algorithm == BW_SHA256D && (versions == 2 || versions == 4 || versions == 8));
+}
+
 int bw_sha256d_job_bytes(void) { return (int)sizeof(sha256d_job); }
 
 int bw_sha256d_prepare(const uint8_t *header, int share_bits, uint8_t *job) {
@@ -98,16 +102,18 @@ int bw_sha256d_prepare(const uint8_t *header, int share_bits, uint8_t *job) {
   return 0;
 }
 
-int bw_scan(int algorithm, int index, const uint8_t *header, uint32_t sequence, uint32_t share_bits,
+int bw_scan(int algorithm, int index, const uint8_t *headers, uint32_t versions, uint32_t sequence, uint32_t share_bits,
             struct bw_range *range, struct bw_shares *shares) {
   const size_t huge_page = (size_t)2 << 20;
-  sha256d_job job;
+  struct bw_work work = {.headers = headers, .versions = versions, .sequence = sequence};
   void *scratch = NULL;
 #if defined(__x86_64__)
   /* Upper halves that someone left dirty cost each legacy-encoded instruction some hundred clocks. */
   if (__builtin_cpu_supports("avx")) __asm__ volatile("vzeroupper");
 #endif
-  if (!bw_supported(algorithm, index) || sha256d_prepare(header, (int)share_bits, &job)) return BW_WRONG_USE;
+  if (!bw_supported(algorithm, index) || !can_roll(algorithm, versions)) return BW_WRONG_USE;
+  for (uint32_t i = 0; i < versions; i++)
+    if (sha256d_prepare(headers + 80 * i, (int)share_bits, &work.jobs[i])) return BW_WRONG_USE;
   bw_piece *piece = find(algorithm, index)->piece;
   const size_t bytes = algorithms[algorithm].scratch_bytes;
   if (bytes) {
@@ -120,7 +126,7 @@ int bw_scan(int algorithm, int index, const uint8_t *header, uint32_t sequence, 
     const uint64_t first = __atomic_fetch_add(&range->next, range->grain, __ATOMIC_RELAXED);
     if (first >= range->end) break;
     const uint64_t left = range->end - first;
-    piece(&job, header, sequence, first, first + (left < range->grain ? left : range->grain), shares, scratch);
+    piece(&work, first, first + (left < range->grain ? left : range->grain), shares, scratch);
   }
   free(scratch);
   return 0;

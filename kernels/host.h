@@ -25,16 +25,18 @@ struct bw_range {
 /* The two scans: SHA-256d, and scrypt(N = 1024, r = 1, p = 1). */
 enum { BW_SHA256D, BW_SCRYPT };
 /* What a scan returns where it did not run: no memory for its scratchpads; an unknown algorithm, an instruction set that
- * this machine does not run, or share_bits out of range. */
+ * this machine does not run, or versions or share_bits out of range. */
 enum { BW_NO_MEMORY = -1, BW_WRONG_USE = -2 };
 
 /* Name of an instruction set that this library holds, best first as a rule; NULL past the last. */
 const char *bw_isa(int algorithm, int index);
 /* Whether this machine runs it. */
 int bw_supported(int algorithm, int index);
-/* Hash nonces of an 80-byte header; shares have at least share_bits (1 … 32) leading zero bits. Many threads may call
- * it with one range and one buffer. Returns 0, BW_NO_MEMORY or BW_WRONG_USE. */
-int bw_scan(int algorithm, int index, const uint8_t *header, uint32_t sequence, uint32_t share_bits,
+/* Hash nonces of `versions` headers of 80 bytes, one after another in memory; shares of header i are reported under
+ * sequence + i and have at least share_bits (1 … 32) leading zero bits. More than one header (2, 4 or 8) is for SHA-256d
+ * alone, and they then differ in nothing but their first 64 bytes: version rolling. Many threads may call it with one
+ * range and one buffer. Returns 0, BW_NO_MEMORY or BW_WRONG_USE. */
+int bw_scan(int algorithm, int index, const uint8_t *headers, uint32_t versions, uint32_t sequence, uint32_t share_bits,
             struct bw_range *range, struct bw_shares *shares);
 
 /* Size in bytes of the job that a GPU kernel takes for a header (sha256d.h's sha256d_job), and the function that fills

@@ -8,9 +8,19 @@
 #include "host.h"
 #include "sha256d.h"
 
-/* Hashes nonces first .. end - 1 of one header. `scratch`: bytes that belong to this thread, for scrypt. */
-typedef void bw_piece(const sha256d_job *job, const uint8_t *header, uint32_t sequence, uint64_t first, uint64_t end,
-                      struct bw_shares *shares, void *scratch);
+/* Headers of one scan that differ in their version alone. */
+#define MOST_VERSIONS 8
+
+/* What a scan does: `versions` headers, and the job of each. */
+struct bw_work {
+  const uint8_t *headers;
+  uint32_t versions, sequence;
+  sha256d_job jobs[MOST_VERSIONS];
+};
+
+/* Hashes nonces first .. end - 1 of every header. `scratch`: bytes that belong to this thread, for scrypt. */
+typedef void bw_piece(const struct bw_work *work, uint64_t first, uint64_t end, struct bw_shares *shares,
+                      void *scratch);
 
 /* Sixteen scratchpads of 128 KiB: the most that any instruction set works on at once. */
 #define SCRYPT_SCRATCH_BYTES ((size_t)16 * 1024 * 128)

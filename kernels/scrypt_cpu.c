@@ -239,16 +239,16 @@ static word hash_lanes(const uint32_t header[20], const uint32_t midstate[8], wo
   return key[7];
 }
 
-void PIECE(scrypt)(const sha256d_job *job, const uint8_t *header, uint32_t sequence, uint64_t first, uint64_t end,
-                   struct bw_shares *shares, void *scratch) {
+void PIECE(scrypt)(const struct bw_work *work, uint64_t first, uint64_t end, struct bw_shares *shares, void *scratch) {
+  const sha256d_job *job = work->jobs;
   uint32_t words[20];
-  for (int i = 0; i < 20; i++) words[i] = sha256d_load(header + 4 * i);
+  for (int i = 0; i < 20; i++) words[i] = sha256d_load(work->headers + 4 * i);
   for (uint64_t base = first; base < end; base += LANES) {
     word nonces;
     for (int lane = 0; lane < LANES; lane++) nonces[lane] = sha256d_swap((uint32_t)base + (uint32_t)lane);
     const word last = hash_lanes(words, job->midstate, nonces, (uint32_t *)scratch);
     for (int lane = 0; lane < LANES && base + (uint64_t)lane < end; lane++) {
-      if (!(last[lane] & job->mask)) keep_share(shares, sequence, base + (uint64_t)lane);
+      if (!(last[lane] & job->mask)) keep_share(shares, work->sequence, base + (uint64_t)lane);
     }
   }
 }

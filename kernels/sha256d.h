@@ -4,8 +4,8 @@
  * Second part (read once per SHA256D_NAME): both compressions, unrolled, for the word type that the including file
  * chose. The word may be one 32-bit integer or a vector of them; each lane hashes one nonce.
  *
- * Hooks that the including file defines before each inclusion; all are undefined again at the end:
- *   SHA256D_NAME        name of the function this inclusion makes
+ * Hooks that the including file defines:
+ *   SHA256D_NAME        name of the function this inclusion makes; undefined again at the end
  *   SHA_FUNCTION        its storage and attributes, for example: static inline
  *   SHA_WORD            word type
  *   SHA_ADD(x, y)       sum of two words, modulo 2^32
@@ -23,9 +23,17 @@
  *                       t is the round, 0..63 in the first compression and 64..127 in the second
  *   SHA_PARAMETERS      further parameters of the function, each with a leading comma
  *
+ * Version rolling (BIP 320) hashes headers that differ in their first 64 bytes alone, so that for one nonce they share
+ * the message schedule of the first compression. Two inclusions split the function for that, each with one of these,
+ * which are undefined again at the end:
+ *   SHA_KEEPS_SCHEDULE  only expand the schedule: store K + W of rounds 18..63 in `kept`; whichever header's job will do
+ *   SHA_TAKES_SCHEDULE  hash one header with the words in `kept`
+ * What the other half computes is never used, and the compiler leaves it out.
+ *
  *   SHA_WORD SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word SHA_PARAMETERS)
  * returns word 7 of the digest. nonce_word is word 3 of the header's second block: the nonce with its bytes swapped.
- * A share has (returned & job->mask) == 0.
+ * A share has (returned & job->mask) == 0. With SHA_KEEPS_SCHEDULE it returns nothing; with either, a pointer `kept` to
+ * SHA256D_KEPT_WORDS words comes after nonce_word.
  */
 #ifndef SHA256D_H
 #define SHA256D_H
@@ -133,6 +141,10 @@ typedef unsigned char sha256d_u8;
       SHA256D_K9_TO_K14, SHA256D_K15 + 256u, SHA256D_K16_TO_K59, SHA256D_K60 + SHA256D_IV7, SHA256D_K61, SHA256D_K62, \
       SHA256D_K63, 0x80000000u, 640u, 0x00a00055u, 0x00a00000u, 256u, 0x11002000u, 0x00400022u, 0xfc08884du, \
       SHA256D_IV2, SHA256D_IV1, SHA256D_IV0, SHA256D_IV4, SHA256D_IV5
+
+/* Rounds of the first compression whose message word no header fixes, and how many they are. */
+#define SHA256D_FIRST_KEPT 18
+#define SHA256D_KEPT_WORDS 46
 
 /* All that is the same for every nonce of a header. Only 32-bit words, so that the layout is the same everywhere. */
 typedef struct sha256d_job {
@@ -293,7 +305,23 @@ static inline int sha256d_prepare(const sha256d_u8 header[80], int share_bits, s
 #define SHA_HALF_ROUND(d, e, f, g, t, hkw) d = SHA_ADD3(SHA_SUM1(e, t), SHA_CH(e, f, g), SHA_ADD(d, hkw));
 #define SHA_SCHEDULE(w16, w15, w7, w2, t) w16 = SHA_ADD3(SHA_SIGMA1(w2, t), SHA_SIGMA0(w15, t), SHA_ADD(w16, w7));
 
-SHA_FUNCTION SHA_WORD SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word SHA_PARAMETERS) {
+/* A round of the first compression whose message word depends on the nonce. */
+#if defined(SHA_KEEPS_SCHEDULE)
+#define SHA_RESULT void
+#define SHA_KEPT_WORDS , SHA_WORD *kept
+#define SHA_ROUND_W(a, b, c, d, e, f, g, h, t, k, w) kept[(t) - SHA256D_FIRST_KEPT] = SHA_ADDK(w, t, k);
+#elif defined(SHA_TAKES_SCHEDULE)
+#define SHA_RESULT SHA_WORD
+#define SHA_KEPT_WORDS , const SHA_WORD *kept
+#define SHA_ROUND_W(a, b, c, d, e, f, g, h, t, k, w) \
+  SHA_ROUND(a, b, c, d, e, f, g, h, t, SHA_ADD(h, kept[(t) - SHA256D_FIRST_KEPT]))
+#else
+#define SHA_RESULT SHA_WORD
+#define SHA_KEPT_WORDS
+#define SHA_ROUND_W(a, b, c, d, e, f, g, h, t, k, w) SHA_ROUND(a, b, c, d, e, f, g, h, t, SHA_ADD(SHA_ADDK(h, t, k), w))
+#endif
+
+SHA_FUNCTION SHA_RESULT SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word SHA_KEPT_WORDS SHA_PARAMETERS) {
   SHA_WORD a, b, c, d, e, f, g, h, t1;
   SHA_WORD w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15;
 
@@ -322,97 +350,98 @@ SHA_FUNCTION SHA_WORD SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word S
   SHA_ROUND(a, b, c, d, e, f, g, h, 16, SHA_ADD(h, SHA_JOB(kw16)))
   SHA_ROUND(h, a, b, c, d, e, f, g, 17, SHA_ADD(g, SHA_JOB(kw17)))
   w2 = SHA_ADD(SHA_SIGMA0(nonce_word, 18), SHA_JOB(w18_fixed));
-  SHA_ROUND(g, h, a, b, c, d, e, f, 18, SHA_ADD(SHA_ADDK(f, 18, SHA256D_K18), w2))
+  SHA_ROUND_W(g, h, a, b, c, d, e, f, 18, SHA256D_K18, w2)
   w3 = SHA_ADD(nonce_word, SHA_JOB(w19_fixed));
-  SHA_ROUND(f, g, h, a, b, c, d, e, 19, SHA_ADD(SHA_ADDK(e, 19, SHA256D_K19), w3))
+  SHA_ROUND_W(f, g, h, a, b, c, d, e, 19, SHA256D_K19, w3)
   w4 = SHA_ADDK(SHA_SIGMA1(w2, 20), 128, 0x80000000u);
-  SHA_ROUND(e, f, g, h, a, b, c, d, 20, SHA_ADD(SHA_ADDK(d, 20, SHA256D_K20), w4))
+  SHA_ROUND_W(e, f, g, h, a, b, c, d, 20, SHA256D_K20, w4)
   w5 = SHA_SIGMA1(w3, 21);
-  SHA_ROUND(d, e, f, g, h, a, b, c, 21, SHA_ADD(SHA_ADDK(c, 21, SHA256D_K21), w5))
+  SHA_ROUND_W(d, e, f, g, h, a, b, c, 21, SHA256D_K21, w5)
   w6 = SHA_ADDK(SHA_SIGMA1(w4, 22), 129, 640u);
-  SHA_ROUND(c, d, e, f, g, h, a, b, 22, SHA_ADD(SHA_ADDK(b, 22, SHA256D_K22), w6))
+  SHA_ROUND_W(c, d, e, f, g, h, a, b, 22, SHA256D_K22, w6)
   w7 = SHA_ADD(SHA_SIGMA1(w5, 23), SHA_JOB(w16));
-  SHA_ROUND(b, c, d, e, f, g, h, a, 23, SHA_ADD(SHA_ADDK(a, 23, SHA256D_K23), w7))
+  SHA_ROUND_W(b, c, d, e, f, g, h, a, 23, SHA256D_K23, w7)
   w8 = SHA_ADD(SHA_SIGMA1(w6, 24), SHA_JOB(w17));
-  SHA_ROUND(a, b, c, d, e, f, g, h, 24, SHA_ADD(SHA_ADDK(h, 24, SHA256D_K24), w8))
+  SHA_ROUND_W(a, b, c, d, e, f, g, h, 24, SHA256D_K24, w8)
   w9 = SHA_ADD(SHA_SIGMA1(w7, 25), w2);
-  SHA_ROUND(h, a, b, c, d, e, f, g, 25, SHA_ADD(SHA_ADDK(g, 25, SHA256D_K25), w9))
+  SHA_ROUND_W(h, a, b, c, d, e, f, g, 25, SHA256D_K25, w9)
   w10 = SHA_ADD(SHA_SIGMA1(w8, 26), w3);
-  SHA_ROUND(g, h, a, b, c, d, e, f, 26, SHA_ADD(SHA_ADDK(f, 26, SHA256D_K26), w10))
+  SHA_ROUND_W(g, h, a, b, c, d, e, f, 26, SHA256D_K26, w10)
   w11 = SHA_ADD(SHA_SIGMA1(w9, 27), w4);
-  SHA_ROUND(f, g, h, a, b, c, d, e, 27, SHA_ADD(SHA_ADDK(e, 27, SHA256D_K27), w11))
+  SHA_ROUND_W(f, g, h, a, b, c, d, e, 27, SHA256D_K27, w11)
   w12 = SHA_ADD(SHA_SIGMA1(w10, 28), w5);
-  SHA_ROUND(e, f, g, h, a, b, c, d, 28, SHA_ADD(SHA_ADDK(d, 28, SHA256D_K28), w12))
+  SHA_ROUND_W(e, f, g, h, a, b, c, d, 28, SHA256D_K28, w12)
   w13 = SHA_ADD(SHA_SIGMA1(w11, 29), w6);
-  SHA_ROUND(d, e, f, g, h, a, b, c, 29, SHA_ADD(SHA_ADDK(c, 29, SHA256D_K29), w13))
+  SHA_ROUND_W(d, e, f, g, h, a, b, c, 29, SHA256D_K29, w13)
   w14 = SHA_ADD(SHA_SIGMA1(w12, 30), SHA_ADDK(w7, 130, 0x00a00055u));
-  SHA_ROUND(c, d, e, f, g, h, a, b, 30, SHA_ADD(SHA_ADDK(b, 30, SHA256D_K30), w14))
+  SHA_ROUND_W(c, d, e, f, g, h, a, b, 30, SHA256D_K30, w14)
   w15 = SHA_ADD(SHA_SIGMA1(w13, 31), SHA_ADD(w8, SHA_JOB(w31_fixed)));
-  SHA_ROUND(b, c, d, e, f, g, h, a, 31, SHA_ADD(SHA_ADDK(a, 31, SHA256D_K31), w15))
+  SHA_ROUND_W(b, c, d, e, f, g, h, a, 31, SHA256D_K31, w15)
   w0 = SHA_ADD(SHA_SIGMA1(w14, 32), SHA_ADD(w9, SHA_JOB(w32_fixed)));
-  SHA_ROUND(a, b, c, d, e, f, g, h, 32, SHA_ADD(SHA_ADDK(h, 32, SHA256D_K32), w0))
+  SHA_ROUND_W(a, b, c, d, e, f, g, h, 32, SHA256D_K32, w0)
   w1 = SHA_ADD3(SHA_SIGMA1(w15, 33), SHA_SIGMA0(w2, 33), SHA_ADD(w10, SHA_JOB(w17)));
-  SHA_ROUND(h, a, b, c, d, e, f, g, 33, SHA_ADD(SHA_ADDK(g, 33, SHA256D_K33), w1))
+  SHA_ROUND_W(h, a, b, c, d, e, f, g, 33, SHA256D_K33, w1)
   SHA_SCHEDULE(w2, w3, w11, w0, 34)
-  SHA_ROUND(g, h, a, b, c, d, e, f, 34, SHA_ADD(SHA_ADDK(f, 34, SHA256D_K34), w2))
+  SHA_ROUND_W(g, h, a, b, c, d, e, f, 34, SHA256D_K34, w2)
   SHA_SCHEDULE(w3, w4, w12, w1, 35)
-  SHA_ROUND(f, g, h, a, b, c, d, e, 35, SHA_ADD(SHA_ADDK(e, 35, SHA256D_K35), w3))
+  SHA_ROUND_W(f, g, h, a, b, c, d, e, 35, SHA256D_K35, w3)
   SHA_SCHEDULE(w4, w5, w13, w2, 36)
-  SHA_ROUND(e, f, g, h, a, b, c, d, 36, SHA_ADD(SHA_ADDK(d, 36, SHA256D_K36), w4))
+  SHA_ROUND_W(e, f, g, h, a, b, c, d, 36, SHA256D_K36, w4)
   SHA_SCHEDULE(w5, w6, w14, w3, 37)
-  SHA_ROUND(d, e, f, g, h, a, b, c, 37, SHA_ADD(SHA_ADDK(c, 37, SHA256D_K37), w5))
+  SHA_ROUND_W(d, e, f, g, h, a, b, c, 37, SHA256D_K37, w5)
   SHA_SCHEDULE(w6, w7, w15, w4, 38)
-  SHA_ROUND(c, d, e, f, g, h, a, b, 38, SHA_ADD(SHA_ADDK(b, 38, SHA256D_K38), w6))
+  SHA_ROUND_W(c, d, e, f, g, h, a, b, 38, SHA256D_K38, w6)
   SHA_SCHEDULE(w7, w8, w0, w5, 39)
-  SHA_ROUND(b, c, d, e, f, g, h, a, 39, SHA_ADD(SHA_ADDK(a, 39, SHA256D_K39), w7))
+  SHA_ROUND_W(b, c, d, e, f, g, h, a, 39, SHA256D_K39, w7)
   SHA_SCHEDULE(w8, w9, w1, w6, 40)
-  SHA_ROUND(a, b, c, d, e, f, g, h, 40, SHA_ADD(SHA_ADDK(h, 40, SHA256D_K40), w8))
+  SHA_ROUND_W(a, b, c, d, e, f, g, h, 40, SHA256D_K40, w8)
   SHA_SCHEDULE(w9, w10, w2, w7, 41)
-  SHA_ROUND(h, a, b, c, d, e, f, g, 41, SHA_ADD(SHA_ADDK(g, 41, SHA256D_K41), w9))
+  SHA_ROUND_W(h, a, b, c, d, e, f, g, 41, SHA256D_K41, w9)
   SHA_SCHEDULE(w10, w11, w3, w8, 42)
-  SHA_ROUND(g, h, a, b, c, d, e, f, 42, SHA_ADD(SHA_ADDK(f, 42, SHA256D_K42), w10))
+  SHA_ROUND_W(g, h, a, b, c, d, e, f, 42, SHA256D_K42, w10)
   SHA_SCHEDULE(w11, w12, w4, w9, 43)
-  SHA_ROUND(f, g, h, a, b, c, d, e, 43, SHA_ADD(SHA_ADDK(e, 43, SHA256D_K43), w11))
+  SHA_ROUND_W(f, g, h, a, b, c, d, e, 43, SHA256D_K43, w11)
   SHA_SCHEDULE(w12, w13, w5, w10, 44)
-  SHA_ROUND(e, f, g, h, a, b, c, d, 44, SHA_ADD(SHA_ADDK(d, 44, SHA256D_K44), w12))
+  SHA_ROUND_W(e, f, g, h, a, b, c, d, 44, SHA256D_K44, w12)
   SHA_SCHEDULE(w13, w14, w6, w11, 45)
-  SHA_ROUND(d, e, f, g, h, a, b, c, 45, SHA_ADD(SHA_ADDK(c, 45, SHA256D_K45), w13))
+  SHA_ROUND_W(d, e, f, g, h, a, b, c, 45, SHA256D_K45, w13)
   SHA_SCHEDULE(w14, w15, w7, w12, 46)
-  SHA_ROUND(c, d, e, f, g, h, a, b, 46, SHA_ADD(SHA_ADDK(b, 46, SHA256D_K46), w14))
+  SHA_ROUND_W(c, d, e, f, g, h, a, b, 46, SHA256D_K46, w14)
   SHA_SCHEDULE(w15, w0, w8, w13, 47)
-  SHA_ROUND(b, c, d, e, f, g, h, a, 47, SHA_ADD(SHA_ADDK(a, 47, SHA256D_K47), w15))
+  SHA_ROUND_W(b, c, d, e, f, g, h, a, 47, SHA256D_K47, w15)
   SHA_SCHEDULE(w0, w1, w9, w14, 48)
-  SHA_ROUND(a, b, c, d, e, f, g, h, 48, SHA_ADD(SHA_ADDK(h, 48, SHA256D_K48), w0))
+  SHA_ROUND_W(a, b, c, d, e, f, g, h, 48, SHA256D_K48, w0)
   SHA_SCHEDULE(w1, w2, w10, w15, 49)
-  SHA_ROUND(h, a, b, c, d, e, f, g, 49, SHA_ADD(SHA_ADDK(g, 49, SHA256D_K49), w1))
+  SHA_ROUND_W(h, a, b, c, d, e, f, g, 49, SHA256D_K49, w1)
   SHA_SCHEDULE(w2, w3, w11, w0, 50)
-  SHA_ROUND(g, h, a, b, c, d, e, f, 50, SHA_ADD(SHA_ADDK(f, 50, SHA256D_K50), w2))
+  SHA_ROUND_W(g, h, a, b, c, d, e, f, 50, SHA256D_K50, w2)
   SHA_SCHEDULE(w3, w4, w12, w1, 51)
-  SHA_ROUND(f, g, h, a, b, c, d, e, 51, SHA_ADD(SHA_ADDK(e, 51, SHA256D_K51), w3))
+  SHA_ROUND_W(f, g, h, a, b, c, d, e, 51, SHA256D_K51, w3)
   SHA_SCHEDULE(w4, w5, w13, w2, 52)
-  SHA_ROUND(e, f, g, h, a, b, c, d, 52, SHA_ADD(SHA_ADDK(d, 52, SHA256D_K52), w4))
+  SHA_ROUND_W(e, f, g, h, a, b, c, d, 52, SHA256D_K52, w4)
   SHA_SCHEDULE(w5, w6, w14, w3, 53)
-  SHA_ROUND(d, e, f, g, h, a, b, c, 53, SHA_ADD(SHA_ADDK(c, 53, SHA256D_K53), w5))
+  SHA_ROUND_W(d, e, f, g, h, a, b, c, 53, SHA256D_K53, w5)
   SHA_SCHEDULE(w6, w7, w15, w4, 54)
-  SHA_ROUND(c, d, e, f, g, h, a, b, 54, SHA_ADD(SHA_ADDK(b, 54, SHA256D_K54), w6))
+  SHA_ROUND_W(c, d, e, f, g, h, a, b, 54, SHA256D_K54, w6)
   SHA_SCHEDULE(w7, w8, w0, w5, 55)
-  SHA_ROUND(b, c, d, e, f, g, h, a, 55, SHA_ADD(SHA_ADDK(a, 55, SHA256D_K55), w7))
+  SHA_ROUND_W(b, c, d, e, f, g, h, a, 55, SHA256D_K55, w7)
   SHA_SCHEDULE(w8, w9, w1, w6, 56)
-  SHA_ROUND(a, b, c, d, e, f, g, h, 56, SHA_ADD(SHA_ADDK(h, 56, SHA256D_K56), w8))
+  SHA_ROUND_W(a, b, c, d, e, f, g, h, 56, SHA256D_K56, w8)
   SHA_SCHEDULE(w9, w10, w2, w7, 57)
-  SHA_ROUND(h, a, b, c, d, e, f, g, 57, SHA_ADD(SHA_ADDK(g, 57, SHA256D_K57), w9))
+  SHA_ROUND_W(h, a, b, c, d, e, f, g, 57, SHA256D_K57, w9)
   SHA_SCHEDULE(w10, w11, w3, w8, 58)
-  SHA_ROUND(g, h, a, b, c, d, e, f, 58, SHA_ADD(SHA_ADDK(f, 58, SHA256D_K58), w10))
+  SHA_ROUND_W(g, h, a, b, c, d, e, f, 58, SHA256D_K58, w10)
   SHA_SCHEDULE(w11, w12, w4, w9, 59)
-  SHA_ROUND(f, g, h, a, b, c, d, e, 59, SHA_ADD(SHA_ADDK(e, 59, SHA256D_K59), w11))
+  SHA_ROUND_W(f, g, h, a, b, c, d, e, 59, SHA256D_K59, w11)
   SHA_SCHEDULE(w12, w13, w5, w10, 60)
-  SHA_ROUND(e, f, g, h, a, b, c, d, 60, SHA_ADD(SHA_ADDK(d, 60, SHA256D_K60), w12))
+  SHA_ROUND_W(e, f, g, h, a, b, c, d, 60, SHA256D_K60, w12)
   SHA_SCHEDULE(w13, w14, w6, w11, 61)
-  SHA_ROUND(d, e, f, g, h, a, b, c, 61, SHA_ADD(SHA_ADDK(c, 61, SHA256D_K61), w13))
+  SHA_ROUND_W(d, e, f, g, h, a, b, c, 61, SHA256D_K61, w13)
   SHA_SCHEDULE(w14, w15, w7, w12, 62)
-  SHA_ROUND(c, d, e, f, g, h, a, b, 62, SHA_ADD(SHA_ADDK(b, 62, SHA256D_K62), w14))
+  SHA_ROUND_W(c, d, e, f, g, h, a, b, 62, SHA256D_K62, w14)
   SHA_SCHEDULE(w15, w0, w8, w13, 63)
-  SHA_ROUND(b, c, d, e, f, g, h, a, 63, SHA_ADD(SHA_ADDK(a, 63, SHA256D_K63), w15))
+  SHA_ROUND_W(b, c, d, e, f, g, h, a, 63, SHA256D_K63, w15)
+#ifndef SHA_KEEPS_SCHEDULE
 
   /* The digest of the first is the message of the second. */
   w0 = SHA_ADD(a, SHA_JOB(midstate[0]));
@@ -540,27 +569,17 @@ SHA_FUNCTION SHA_WORD SHA256D_NAME(const sha256d_job *job, SHA_WORD nonce_word S
   SHA_SCHEDULE(w12, w13, w5, w10, 124)
   SHA_HALF_ROUND(h, a, b, c, 124, SHA_ADD(SHA_ADDK(d, 124, SHA256D_K60 + SHA256D_IV7), w12))
   return h;
+#endif
 }
 
 #undef SHA_ROUND
+#undef SHA_ROUND_W
 #undef SHA_HALF_ROUND
 #undef SHA_SCHEDULE
+#undef SHA_ROUND_W
 #undef SHA256D_NAME
-#undef SHA_FUNCTION
-#undef SHA_WORD
-#undef SHA_ADD
-#undef SHA_ROTR
-#undef SHA_SHR
-#undef SHA_XOR3
-#undef SHA_CH
-#undef SHA_MAJ
-#undef SHA_CONST
-#undef SHA_JOB
-#undef SHA_ADD3
-#undef SHA_ADDK
-#undef SHA_SUM0
-#undef SHA_SUM1
-#undef SHA_SIGMA0
-#undef SHA_SIGMA1
-#undef SHA_PARAMETERS
+#undef SHA_RESULT
+#undef SHA_KEPT_WORDS
+#undef SHA_KEEPS_SCHEDULE
+#undef SHA_TAKES_SCHEDULE
 #endif /* SHA256D_NAME */

@@ -56,7 +56,6 @@ static const word lane_steps = 0;
  * through a scalar register to the port that is the bottleneck. */
 static const uint32_t constant_table[SHA256D_CONSTANT_COUNT] = {SHA256D_CONSTANTS};
 
-#define SHA256D_NAME hash_lanes
 /* Not inlined: in a loop the compiler would lift the constants out of it, and spill them. */
 #define SHA_FUNCTION static __attribute__((noinline))
 #define SHA_PARAMETERS , const uint32_t *constants
@@ -70,19 +69,32 @@ static const uint32_t constant_table[SHA256D_CONSTANT_COUNT] = {SHA256D_CONSTANT
 #define SHA_CONST(i, k) ((word){0} + constants[i])
 #define SHA_JOB(field) ((word){0} + job->field)
 #define SHA_ADDK(x, i, k) ((x) + constants[i])
+
+#define SHA256D_NAME hash_lanes
+#include "sha256d.h"
+#define SHA256D_NAME expand_lanes
+#define SHA_KEEPS_SCHEDULE
+#include "sha256d.h"
+#define SHA256D_NAME hash_expanded
+#define SHA_TAKES_SCHEDULE
 #include "sha256d.h"
 
-void PIECE(sha256d)(const sha256d_job *job, const uint8_t *header, uint32_t sequence, uint64_t first, uint64_t end,
-                    struct bw_shares *shares, void *scratch) {
-  (void)header, (void)scratch;
+void PIECE(sha256d)(const struct bw_work *work, uint64_t first, uint64_t end, struct bw_shares *shares, void *scratch) {
+  (void)scratch;
+  word kept[SHA256D_KEPT_WORDS];
   const uint32_t *constants = constant_table;
   __asm__("" : "+r"(constants));
   for (uint64_t base = first & ~(uint64_t)(LANES - 1); base < end; base += LANES) {
     const word nonces = lane_steps + sha256d_swap((uint32_t)base);
-    uint32_t found = hits(hash_lanes(job, nonces, constants), job->mask);
-    for (; found; found &= found - 1) {
-      const uint64_t nonce = base + (uint64_t)__builtin_ctz(found);
-      if (nonce >= first && nonce < end) keep_share(shares, sequence, nonce);
+    if (work->versions > 1) expand_lanes(work->jobs, nonces, kept, constants);
+    for (uint32_t version = 0; version < work->versions; version++) {
+      const sha256d_job *job = &work->jobs[version];
+      const word last =
+          work->versions > 1 ? hash_expanded(job, nonces, kept, constants) : hash_lanes(job, nonces, constants);
+      for (uint32_t found = hits(last, job->mask); found; found &= found - 1) {
+        const uint64_t nonce = base + (uint64_t)__builtin_ctz(found);
+        if (nonce >= first && nonce < end) keep_share(shares, work->sequence + version, nonce);
+      }
     }
   }
 }
@@ -161,12 +173,15 @@ static inline uint32_t last_word(quad right) { return vgetq_lane_u32(right, 3); 
 #define EACH _Pragma("GCC unroll 8") for (int s = 0; s < STREAMS; s++)
 
 /* What a header fixes, as the instructions want it. */
-struct quads {
+struct states {
   quad left, right;   /* midstate */
   quad left2, right2; /* state before the rounds that the nonce reaches */
-  quad kw0;           /* K + W of rounds 0..3, without the nonce */
-  quad w16_fixed;     /* W16..19 without the nonce */
-  quad early20, w12;  /* parts of the schedule that no nonce reaches */
+};
+struct quads {
+  struct states of[MOST_VERSIONS]; /* the headers, which differ in these alone */
+  quad kw0;                        /* K + W of rounds 0..3, without the nonce */
+  quad w16_fixed;                  /* W16..19 without the nonce */
+  quad early20, w12;               /* parts of the schedule that no nonce reaches */
   quad early24, early28;
 };
 
@@ -174,21 +189,33 @@ static const sha256d_u32 k_table[64] __attribute__((aligned(16))) = {SHA256D_ROU
 static const sha256d_u32 iv_table[8] __attribute__((aligned(16))) = {SHA256D_INITIAL};
 #define K(t) (*(const quad *)(k_table + (t)))
 
+/* Rounds t..t+3 with their words in `w`; K + W is stored where `kept` is not NULL. */
+#define ROUNDS(t, w) \
+  { \
+    const quad kw = QUAD_ADD(w[s], K(t)); \
+    if (kept) kept[(t) / 4 - 4][s] = kw; \
+    rounds(&left[s], &right[s], kw); \
+  }
+
 /* Words t..t+3 replace words t-16..t-13 in `w0`, interleaved with the rounds of the four words before, which do not
  * wait for them: neither chain then stalls the other. */
 #define ADVANCE(t, w0, w4, w8, w12) \
   EACH { \
     w0[s] = SCHEDULE_LATE(SCHEDULE_EARLY(w0[s], w4[s]), w8[s], w12[s]); \
-    rounds(&left[s], &right[s], QUAD_ADD(w12[s], K((t) - 4))); \
+    ROUNDS((t) - 4, w12) \
   }
 
-static void prepare_quads(const sha256d_job *job, const uint8_t *header, struct quads *fixed) {
+static void prepare_quads(const struct bw_work *work, struct quads *fixed) {
   const quad w4 = QUAD(0x80000000u, 0, 0, 0), w8 = QUAD(0, 0, 0, 0), w12 = QUAD(0, 0, 0, 640);
-  load_state(&fixed->left, &fixed->right, job->midstate);
-  fixed->kw0 = QUAD_ADD(QUAD(sha256d_load(header + 64), sha256d_load(header + 68), sha256d_load(header + 72), 0), K(0));
-  fixed->left2 = fixed->left;
-  fixed->right2 = fixed->right;
-  rounds_fixed(&fixed->left2, &fixed->right2, fixed->kw0);
+  const sha256d_job *job = work->jobs;
+  const uint8_t *tail = work->headers + 64;
+  fixed->kw0 = QUAD_ADD(QUAD(sha256d_load(tail), sha256d_load(tail + 4), sha256d_load(tail + 8), 0), K(0));
+  for (uint32_t i = 0; i < work->versions; i++) {
+    load_state(&fixed->of[i].left, &fixed->of[i].right, job[i].midstate);
+    fixed->of[i].left2 = fixed->of[i].left;
+    fixed->of[i].right2 = fixed->of[i].right;
+    rounds_fixed(&fixed->of[i].left2, &fixed->of[i].right2, fixed->kw0);
+  }
   fixed->w16_fixed = QUAD(job->w16, job->w17, job->w18_fixed, job->w19_fixed);
   fixed->w12 = w12;
   fixed->early20 = SCHEDULE_EARLY(w4, w8);
@@ -196,38 +223,22 @@ static void prepare_quads(const sha256d_job *job, const uint8_t *header, struct 
   fixed->early28 = SCHEDULE_EARLY(w12, QUAD(job->w16, 0, 0, 0));
 }
 
-/* Word 7 of the digest, less its initial value, of STREAMS nonces; `nonces` are {0, 0, 0, swapped nonce}. */
-static inline void hash_streams(const struct quads *fixed, const quad nonces[STREAMS], uint32_t last[STREAMS]) {
-  quad left[STREAMS], right[STREAMS], w0[STREAMS], w4[STREAMS], w8[STREAMS], w12[STREAMS];
-  const quad zero = QUAD(0, 0, 0, 0);
-  EACH left[s] = fixed->left2;
-  EACH right[s] = fixed->right2;
-  EACH rounds_first(&left[s], &right[s], QUAD_ADD(nonces[s], fixed->kw0));
-  EACH rounds(&left[s], &right[s], QUAD_ADD(K(4), QUAD(0x80000000u, 0, 0, 0)));
-  EACH rounds(&left[s], &right[s], K(8));
+/* Rounds 0..15 of the first compression, whose message is the header's end: `nonces` are {0, 0, 0, swapped nonce}. */
+#define FIRST_ROUNDS(version) \
+  EACH left[s] = fixed->of[version].left2; \
+  EACH right[s] = fixed->of[version].right2; \
+  EACH rounds_first(&left[s], &right[s], QUAD_ADD(nonces[s], fixed->kw0)); \
+  EACH rounds(&left[s], &right[s], QUAD_ADD(K(4), QUAD(0x80000000u, 0, 0, 0))); \
+  EACH rounds(&left[s], &right[s], K(8)); \
   EACH rounds(&left[s], &right[s], QUAD_ADD(K(12), QUAD(0, 0, 0, 640)));
-  /* sigma0 of the nonce lands on W18, the nonce itself on W19. */
-  EACH
-    w0[s] = QUAD_ADD(SCHEDULE_EARLY(nonces[s], zero), fixed->w16_fixed);
-  EACH w4[s] = SCHEDULE_LATE(fixed->early20, fixed->w12, w0[s]);
-  EACH rounds(&left[s], &right[s], QUAD_ADD(w0[s], K(16)));
-  EACH w8[s] = SCHEDULE_LATE(fixed->early24, w0[s], w4[s]);
-  EACH rounds(&left[s], &right[s], QUAD_ADD(w4[s], K(20)));
-  EACH w12[s] = SCHEDULE_LATE(fixed->early28, w4[s], w8[s]);
-  EACH rounds(&left[s], &right[s], QUAD_ADD(w8[s], K(24)));
-  ADVANCE(32, w0, w4, w8, w12)
-  ADVANCE(36, w4, w8, w12, w0)
-  ADVANCE(40, w8, w12, w0, w4)
-  ADVANCE(44, w12, w0, w4, w8)
-  ADVANCE(48, w0, w4, w8, w12)
-  ADVANCE(52, w4, w8, w12, w0)
-  ADVANCE(56, w8, w12, w0, w4)
-  ADVANCE(60, w12, w0, w4, w8)
-  EACH rounds(&left[s], &right[s], QUAD_ADD(w12[s], K(60)));
 
-  /* The digest of the first is the message of the second. */
-  EACH
-    state_words(QUAD_ADD(left[s], fixed->left), QUAD_ADD(right[s], fixed->right), &w0[s], &w4[s]);
+/* The second compression of STREAMS hashes, whose message is the digest of the first: word 7 of its digest, less its
+ * initial value. `left` and `right`: the state after the rounds of the first. */
+static inline void hash_digests(const struct states *header, quad left[STREAMS], quad right[STREAMS],
+                                uint32_t last[STREAMS]) {
+  quad w0[STREAMS], w4[STREAMS], w8[STREAMS], w12[STREAMS];
+  quad(*const kept)[STREAMS] = NULL;
+  EACH state_words(QUAD_ADD(left[s], header->left), QUAD_ADD(right[s], header->right), &w0[s], &w4[s]);
   EACH load_state(&left[s], &right[s], iv_table);
   EACH rounds(&left[s], &right[s], QUAD_ADD(w0[s], K(0)));
   EACH rounds(&left[s], &right[s], QUAD_ADD(w4[s], K(4)));
@@ -260,19 +271,79 @@ static inline void hash_streams(const struct quads *fixed, const quad nonces[STR
   EACH last[s] = last_word(right[s]);
 }
 
-void PIECE(sha256d)(const sha256d_job *job, const uint8_t *header, uint32_t sequence, uint64_t first, uint64_t end,
-                    struct bw_shares *shares, void *scratch) {
+/* Rounds 16..63 of the first compression; K + W of them go to `kept`, where that is not NULL. */
+static inline __attribute__((always_inline)) void later_rounds(const struct quads *fixed, const quad nonces[STREAMS],
+                                                               quad left[STREAMS], quad right[STREAMS],
+                                                               quad (*kept)[STREAMS]) {
+  quad w0[STREAMS], w4[STREAMS], w8[STREAMS], w12[STREAMS];
+  const quad zero = QUAD(0, 0, 0, 0);
+  /* sigma0 of the nonce lands on W18, the nonce itself on W19. */
+  EACH
+    w0[s] = QUAD_ADD(SCHEDULE_EARLY(nonces[s], zero), fixed->w16_fixed);
+  EACH w4[s] = SCHEDULE_LATE(fixed->early20, fixed->w12, w0[s]);
+  EACH ROUNDS(16, w0) EACH w8[s] = SCHEDULE_LATE(fixed->early24, w0[s], w4[s]);
+  EACH ROUNDS(20, w4) EACH w12[s] = SCHEDULE_LATE(fixed->early28, w4[s], w8[s]);
+  EACH ROUNDS(24, w8)
+  ADVANCE(32, w0, w4, w8, w12)
+  ADVANCE(36, w4, w8, w12, w0)
+  ADVANCE(40, w8, w12, w0, w4)
+  ADVANCE(44, w12, w0, w4, w8)
+  ADVANCE(48, w0, w4, w8, w12)
+  ADVANCE(52, w4, w8, w12, w0)
+  ADVANCE(56, w8, w12, w0, w4)
+  ADVANCE(60, w12, w0, w4, w8)
+  EACH ROUNDS(60, w12)
+}
+
+/* Word 7 of the digest, less its initial value, of STREAMS nonces of the first header. */
+#define HASH static __attribute__((noinline)) void
+HASH hash_streams(const struct quads *fixed, const quad nonces[STREAMS], uint32_t last[STREAMS]) {
+  quad left[STREAMS], right[STREAMS];
+  FIRST_ROUNDS(0)
+  later_rounds(fixed, nonces, left, right, NULL);
+  hash_digests(&fixed->of[0], left, right, last);
+}
+
+/* The same, and K + W of rounds 16..63 for the headers that differ in their version. Expanding the schedule alone would
+ * leave the unit of the rounds idle. */
+HASH hash_keeping(const struct quads *fixed, const quad nonces[STREAMS], quad (*kept)[STREAMS],
+                  uint32_t last[STREAMS]) {
+  quad left[STREAMS], right[STREAMS];
+  FIRST_ROUNDS(0)
+  later_rounds(fixed, nonces, left, right, kept);
+  hash_digests(&fixed->of[0], left, right, last);
+}
+
+/* The same nonces of another header. */
+HASH hash_expanded(const struct quads *fixed, uint32_t version, const quad nonces[STREAMS], quad (*kept)[STREAMS],
+                   uint32_t last[STREAMS]) {
+  quad left[STREAMS], right[STREAMS];
+  FIRST_ROUNDS(version)
+  _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) EACH rounds(&left[s], &right[s], kept[i][s]);
+  hash_digests(&fixed->of[version], left, right, last);
+}
+
+void PIECE(sha256d)(const struct bw_work *work, uint64_t first, uint64_t end, struct bw_shares *shares, void *scratch) {
   (void)scratch;
   struct quads fixed;
-  prepare_quads(job, header, &fixed);
+  quad kept[12][STREAMS];
+  prepare_quads(work, &fixed);
   for (uint64_t base = first; base < end; base += STREAMS) {
     quad nonces[STREAMS];
     uint32_t last[STREAMS];
     EACH nonces[s] = QUAD(0, 0, 0, sha256d_swap((uint32_t)base + (uint32_t)s));
-    hash_streams(&fixed, nonces, last);
-    EACH {
-      const uint64_t nonce = base + (uint64_t)s;
-      if (((last[s] + SHA256D_IV7) & job->mask) == 0 && nonce < end) keep_share(shares, sequence, nonce);
+    for (uint32_t version = 0; version < work->versions; version++) {
+      if (work->versions == 1)
+        hash_streams(&fixed, nonces, last);
+      else if (version == 0)
+        hash_keeping(&fixed, nonces, kept, last);
+      else
+        hash_expanded(&fixed, version, nonces, kept, last);
+      EACH {
+        const uint64_t nonce = base + (uint64_t)s;
+        if (((last[s] + SHA256D_IV7) & work->jobs->mask) == 0 && nonce < end)
+          keep_share(shares, work->sequence + version, nonce);
+      }
     }
   }
 }

@@ -14,6 +14,7 @@ from bench.analysis.estimate import Part, Reduced, between_runs, exp, half_width
 from bench.analysis.metrics import METRICS
 from bench.analysis.settings import CONDITIONS, POOLED_ONLY_IF_EQUAL, SETTINGS
 from bench.model import TaskKey
+from bench.model.job import rolled_versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,8 +167,13 @@ class ResultGroup:
 
 
 def implementation_class(name: str) -> str:
-    """``torch-portable`` for the portable loop, which is no device's best; ``native`` for everything else."""
-    return "torch-portable" if name.startswith("torch-portable") else "native"
+    """``torch-portable`` for the portable loop, which is not a device's best; ``version-rolling-4`` where four block
+    versions share part of each hash's work; ``native`` for everything else.
+    """
+    if name.startswith("torch-portable"):
+        return "torch-portable"
+    versions = rolled_versions(name)
+    return "native" if versions == 1 else f"version-rolling-{versions}"
 
 
 def key_columns(subject: str) -> tuple[str, ...]:

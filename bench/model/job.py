@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -45,6 +46,17 @@ class BuildContext:
     """Reads the energy counter as it is now, for a kernel's trial by hashes per joule; None without a counter."""
     choices: Choices | None = None
     """What trials chose earlier in this run, which later builds take over: one code path per run and sweep."""
+
+
+def rolled_name(name: str, versions: int) -> str:
+    """Name of a hash loop that rolls so many block versions: ``c-avx512-roll4``, or ``name`` alone for one."""
+    return name if versions == 1 else f"{name}-roll{versions}"
+
+
+def rolled_versions(implementation: str) -> int:
+    """Block versions that a hash loop of this name rolls: 4 for ``c-avx512-roll4``, 1 for a plain scan."""
+    found = re.search(r"-roll([1-9]\d{0,4})$", implementation)
+    return int(found[1]) if found else 1
 
 
 @dataclass(frozen=True, slots=True)

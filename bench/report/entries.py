@@ -197,7 +197,7 @@ def best(entries: Sequence[Entry], metric: str) -> Entry | None:
     def worth(entry: Entry) -> tuple[Any, ...]:
         return (
             -_mode_rank(entry),
-            entry.key["implementation_class"] != "torch-portable",
+            entry.key["implementation_class"] == "native",
             bool(entry.key["native"]),
             _ROLES.index(entry.metrics[metric].role or "other"),
             entry.metrics[metric].value,

@@ -299,6 +299,7 @@ def test_a_line_with_nothing_valid_is_invalid() -> None:
     [
         ({"method_version": "0"}, f"method_version 0 against {METHOD_VERSION}"),
         ({"implementation": "torch-portable"}, "implementation_class torch-portable against native"),
+        ({"implementation": "cuda-v2-roll4"}, "implementation_class version-rolling-4 against native"),
         ({"native": False}, "native False against True"),
         ({"precision": "tf32=on"}, "precision tf32=on against none"),
         ({"options": "inputs=zeros"}, "options inputs=zeros against none"),

@@ -123,7 +123,7 @@ def measured_share(isa: str, block: list[str], folder: Path, rounds: int) -> tup
 
     def kernel() -> None:
         span = code.ffi.new("struct bw_range *", {"next": 0, "end": NONCES, "grain": 1 << 15, "stop": 0})
-        code.scan(index, bytes(80), 0, 32, span, shares)
+        code.scan(index, bytes(80), 1, 0, 32, span, shares)
 
     calls = [kernel, *(lambda run=run: run(stores, loads, NONCES // LANES[isa]) for run in loops)]
     best = [float("inf")] * len(calls)

@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.model import BenchError, Choices, usable_cores
+from bench.model.job import rolled_name
 from bench.workloads.hashing import kernels
-from bench.workloads.hashing.engine import NONCE_SPACE, Work, check_range, power_of_two_from, shares_lost
-from bench.workloads.hashing.job import HeaderRoll, reference_scan
+from bench.workloads.hashing.engine import (
+    NONCE_SPACE,
+    Work,
+    check_range,
+    power_of_two_from,
+    shares_lost,
+    with_version,
+)
+from bench.workloads.hashing.job import HeaderRoll, rolled_reference
 from bench.workloads.hashing.options import HashingOptions
 from bench.workloads.hashing.shares import DIGESTS
 
@@ -33,7 +41,7 @@ CLEARLY_FASTER = 1.03
 """A later instruction set wins the trial only by this factor, so that noise does not change the choice."""
 
 Scan = Callable[..., int]
-"""C: ``(index, header, sequence, share_bits, range, shares)`` → 0, or why the scan did not run (``host.h``)."""
+"""C: ``(index, headers, versions, sequence, share_bits, range, shares)`` → 0, or why it did not run (``host.h``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +98,24 @@ class HostScan:
         """Those of them that this machine runs."""
         return [name for index, name in enumerate(self.names()) if self.lib.bw_supported(self._number, index)]
 
-    def once(self, isa: str, header: bytes, bits: int, first: int, count: int) -> list[int]:
-        """One scan on this thread: the shares' nonces in the order found. For self-tests and trials."""
+    def once(
+        self, isa: str, header: bytes, bits: int, first: int, count: int, versions: int = 1
+    ) -> list[tuple[int, int]]:
+        """One scan on this thread, for self-tests and trials: ``(version, nonce)`` of the shares in the order found."""
         span = self.ffi.new("struct bw_range *", {"next": first, "end": first + count, "grain": 1 << 15, "stop": 0})
-        entries = self.ffi.new("uint64_t[]", count)
-        shares = self.ffi.new("struct bw_shares *", {"capacity": count, "entries": entries})
-        self.scan(self.names().index(isa), header, 0, bits, span, shares)
-        return [entry & 0xFFFFFFFF for entry in self.ffi.unpack(entries, shares.count)]
+        entries = self.ffi.new("uint64_t[]", versions * count)
+        shares = self.ffi.new("struct bw_shares *", {"capacity": versions * count, "entries": entries})
+        self.scan(self.names().index(isa), rolled_headers(header, versions), versions, 0, bits, span, shares)
+        return [(entry >> 32, entry & 0xFFFFFFFF) for entry in self.ffi.unpack(entries, shares.count)]
 
-    def self_test(self, isa: str) -> str | None:
+    def self_test(self, isa: str, versions: int = 1) -> str | None:
         """Compare one instruction set with pycryptodome over every lane; what is wrong, or None."""
-        for header, first, expected in _expected(self.algorithm, self.sizes.self_test):
-            if sorted(self.once(isa, header, 1, first, self.sizes.self_test)) != list(expected):
+        for header, first, expected in _expected(self.algorithm, self.sizes.self_test, versions):
+            if sorted(self.once(isa, header, 1, first, self.sizes.self_test, versions)) != list(expected):
                 return f"it disagrees with the reference on nonces from {first}"
         return None
 
-    def choose(self, asked: str | None, threads: int = 1) -> str:
+    def choose(self, asked: str | None, threads: int = 1, versions: int = 1) -> str:
         """The instruction set asked for, or the one that passes its self-test and is fastest on so many threads.
 
         Raises:
@@ -113,20 +123,20 @@ class HostScan:
         """
         names, supported = self.names(), self.supported()
         if asked is None:
-            return self._fastest(supported, threads)
+            return self._fastest(supported, threads, versions)
         if asked not in names:
             raise BenchError(f"there is no {self.algorithm} code for {asked!r}", f"choose from {', '.join(names)}")
         if asked not in supported:
             raise BenchError(f"this CPU does not run {asked}", f"choose from {', '.join(supported)}")
-        wrong = self.self_test(asked)
+        wrong = self.self_test(asked, versions)
         if wrong:
             raise BenchError(
                 f"the {asked} code fails its self-test: {wrong}", "leave --isa out, and report this defect"
             )
         return asked
 
-    def _fastest(self, supported: list[str], threads: int) -> str:
-        failures = {isa: wrong for isa in supported if (wrong := self.self_test(isa))}
+    def _fastest(self, supported: list[str], threads: int, versions: int = 1) -> str:
+        failures = {isa: wrong for isa in supported if (wrong := self.self_test(isa, versions))}
         good = [isa for isa in supported if isa not in failures]
         if not good:
             what = "; ".join(f"{isa}: {wrong}" for isa, wrong in failures.items()) or "none runs on this CPU"
@@ -137,9 +147,9 @@ class HostScan:
         with ThreadPoolExecutor(threads) as pool:
             # The best of a few scans finds who is far behind, since a thread's first may pay for its scratchpad; the
             # rest load all cores, as the run will.
-            alone = {isa: max(self._trial(isa, pool, 1) for _ in range(TRIALS)) for isa in good}
+            alone = {isa: max(self._trial(isa, pool, 1, versions) for _ in range(TRIALS)) for isa in good}
             close = [isa for isa in good if alone[isa] >= CONTENDER * max(alone.values())]
-            rounds = [[self._trial(isa, pool, threads) for isa in close] for _ in range(TRIALS)]
+            rounds = [[self._trial(isa, pool, threads, versions) for isa in close] for _ in range(TRIALS)]
         rates = {isa: statistics.median(seen) for isa, seen in zip(close, zip(*rounds, strict=True), strict=True)}
         best, *others = rates
         for isa in others:
@@ -147,23 +157,30 @@ class HostScan:
                 best = isa
         return best
 
-    def _trial(self, isa: str, pool: ThreadPoolExecutor, threads: int) -> float:
+    def _trial(self, isa: str, pool: ThreadPoolExecutor, threads: int, versions: int) -> float:
         """Hashes per second of processor time, whatever else runs, with ``threads`` scans at once."""
         header = HeaderRoll(0).header(0)
+        count = self.sizes.trial // versions
         started = time.process_time()
-        for done in [pool.submit(self.once, isa, header, 32, 0, self.sizes.trial) for _ in range(threads)]:
+        for done in [pool.submit(self.once, isa, header, 32, 0, count, versions) for _ in range(threads)]:
             done.result()
         return threads * self.sizes.trial / max(time.process_time() - started, 1e-9)
 
 
 @functools.cache
-def _expected(algorithm: str, count: int) -> tuple[tuple[bytes, int, tuple[int, ...]], ...]:
+def _expected(algorithm: str, count: int, versions: int) -> tuple[tuple[bytes, int, tuple[tuple[int, int], ...]], ...]:
     """Header, first nonce and expected shares of each range of the self-test; the same for all instruction sets."""
     ranges = []
     for seed, first in enumerate((0, 0x7FFFFFFF - count // 2, NONCE_SPACE - count)):
         header = HeaderRoll(seed).header(seed)
-        ranges.append((header, first, tuple(reference_scan(DIGESTS[algorithm], header, 1, first, count))))
+        expected = rolled_reference(DIGESTS[algorithm], header, 1, first, count, versions)
+        ranges.append((header, first, tuple(expected)))
     return tuple(ranges)
+
+
+def rolled_headers(header: bytes, versions: int) -> bytes:
+    """``header`` in each of its versions, one after another, as the library takes them."""
+    return b"".join(with_version(bytes(header), index) for index in range(versions))
 
 
 class CpuScan:
@@ -178,6 +195,7 @@ class CpuScan:
         threads: int,
         grain: int,
         iteration: int,
+        versions: int = 1,
         capacity: int = SHARE_CAPACITY,
     ) -> None:
         """Start the threads.
@@ -189,10 +207,12 @@ class CpuScan:
             threads: how many run at once.
             grain: nonces that a thread takes at a time.
             iteration: nonces of the smallest efficient scan; a power of two.
+            versions: of each header: 1, 2, 4 or 8.
             capacity: shares that fit between two drains.
         """
-        self.implementation = f"c-{isa}"
+        self.implementation = rolled_name(f"c-{isa}", versions)
         self.iteration = iteration
+        self.versions = versions
         self.setting: str | None = f"threads={threads}"
         self.memory_bytes: int | None = None
         self._call = scan
@@ -211,7 +231,8 @@ class CpuScan:
         span = self._ffi.new(
             "struct bw_range *", {"next": first_nonce, "end": first_nonce + count, "grain": self._grain, "stop": 0}
         )
-        arguments = (self._index, bytes(work.header), work.sequence, work.share_bits, span, self._shares)
+        headers = rolled_headers(work.header, self.versions)
+        arguments = (self._index, headers, self.versions, work.sequence, work.share_bits, span, self._shares)
         self._running.append((span, [self._pool.submit(self._call, *arguments) for _ in range(self._threads)]))
 
     def sync(self) -> None:
@@ -220,7 +241,7 @@ class CpuScan:
         results = {future.result() for _, futures in self._running for future in futures}
         self._running = []
         if BW_WRONG_USE in results:
-            raise ValueError("the host library refuses this scan: instruction set or share bits out of range")
+            raise ValueError("the host library refuses this scan: instruction set, versions or share bits out of range")
         if results - {0}:
             raise BenchError("there is no memory for the scan's scratchpads", "use fewer threads with --threads")
 
@@ -260,11 +281,17 @@ def open_engine(algorithm: str, options: HashingOptions, choices: Choices | None
     """
     code = host_scan(algorithm)
     threads = options.threads or usable_cores()
+    versions = options.version_rolling if algorithm == "sha256d" else 1
     made = None if choices is None or options.isa else choices.get(algorithm)
-    isa = code.choose(options.isa, threads) if made is None else str(made[0])
+    isa = code.choose(options.isa, threads, versions) if made is None else str(made[0])
     if choices is not None:
         choices[algorithm] = isa, None
-    iteration = code.sizes.per_thread * power_of_two_from(threads)
     return CpuScan(
-        code.scan, code.names().index(isa), isa, threads=threads, grain=code.sizes.grain, iteration=iteration
+        code.scan,
+        code.names().index(isa),
+        isa,
+        threads=threads,
+        grain=code.sizes.grain // versions,
+        iteration=code.sizes.per_thread // versions * power_of_two_from(threads),
+        versions=versions,
     )

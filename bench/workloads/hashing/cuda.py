@@ -61,6 +61,7 @@ class CudaScan:
 
         self.implementation = implementation
         self.iteration = iteration
+        self.versions = 1
         self.setting = setting
         self.memory_bytes = memory_bytes
         self._cuda = cuda

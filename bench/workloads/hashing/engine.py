@@ -12,6 +12,8 @@ from typing import Protocol
 from bench.model import BenchError
 
 NONCE_SPACE = 1 << 32
+VERSION_SHIFT = 13
+"""Lowest bit of the version field that a miner may roll: BIP 320 sets aside bits 13 to 28."""
 
 ReadJoules = Callable[[], float | None]
 """Reads an energy counter in joules, for a trial by hashes per joule; None where it has no reading."""
@@ -19,7 +21,11 @@ ReadJoules = Callable[[], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One header to scan. ``sequence`` numbers the headers of a run, so that a found nonce names its header."""
+    """One header to scan, or several that differ in their version (:func:`with_version`).
+
+    ``sequence`` numbers the headers of a run, so that a found nonce names its header: an engine of several versions
+    reports those of version ``i`` under ``sequence + i``.
+    """
 
     sequence: int
     header: bytes
@@ -29,12 +35,14 @@ class Work:
 
 
 class Engine(Protocol):
-    """Hashes nonces of a header. Found shares gather in a buffer until ``drain``."""
+    """Hashes nonces of a header in each of its versions. Found shares gather in a buffer until ``drain``."""
 
     implementation: str
     """Name for the CSV, for example ``c-avx512``, ``cuda-v1``, ``torch-portable``."""
     iteration: int
     """Nonces in the smallest efficient scan; a power of two."""
+    versions: int
+    """Headers that a scan hashes each nonce with: 1, or 2, 4 or 8 with version rolling."""
     setting: str | None
     """What must match for two rows to be compared, for example ``isa=avx512 threads=2``; None: nothing."""
     memory_bytes: int | None
@@ -42,6 +50,8 @@ class Engine(Protocol):
 
     def scan(self, work: Work, first_nonce: int, count: int) -> None:
         """Enqueue nonces ``first_nonce … first_nonce + count − 1`` (never past 2³²); may return before they are done.
+
+        That is ``count × versions`` hashes.
 
         ``count`` may be any number ≥ 1, not only a multiple of the iteration. Raises BenchError if the device fails.
         """
@@ -56,6 +66,12 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds. Idempotent."""
+
+
+def with_version(header: bytes, index: int) -> bytes:
+    """``header`` with ``index`` (0 to 65535) XORed into the bits of its version that a miner may roll (BIP 320)."""
+    version = int.from_bytes(header[:4], "little") ^ (index << VERSION_SHIFT)
+    return version.to_bytes(4, "little") + header[4:]
 
 
 def power_of_two_from(number: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.model import Audit, BenchError, Facts, Share
-from bench.workloads.hashing.engine import NONCE_SPACE, Engine, Work
+from bench.workloads.hashing.engine import NONCE_SPACE, Engine, Work, with_version
 from bench.workloads.hashing.shares import DIGESTS, P_MIN, leading_zero_bits, poisson_p_value, sha256d, share_problem
 
 SHARES_PER_S = 200
@@ -96,7 +96,7 @@ class ScanJob:
         self.facts = Facts(
             implementation=engine.implementation,
             work_unit="hash",
-            work_per_iteration=float(engine.iteration),
+            work_per_iteration=float(engine.iteration * engine.versions),
             options=engine.setting,
             memory_bytes=engine.memory_bytes,
         )
@@ -124,11 +124,11 @@ class ScanJob:
             first = max(0, nonce - self._rng.randrange(known.known_span))
             count = min(known.known_span, NONCE_SPACE - first)
             found = self._once(header, known.known_bits, first, count)
-            wrong = [f for f in found if leading_zero_bits(known.digest(with_nonce(header, f))) < known.known_bits]
-            if nonce not in found:
+            wrong = [f for f in found if leading_zero_bits(known.digest(candidate(header, *f))) < known.known_bits]
+            if (0, nonce) not in found:
                 yield f"{name} was not found at its nonce {nonce}"
             if wrong:
-                yield f"{name}: nonce {wrong[0]} was returned but does not hash to a share"
+                yield f"{name}: nonce {wrong[0][1]} was returned but does not hash to a share"
 
     def _check_ranges(self) -> Iterable[str]:
         for index, (bits, count) in enumerate(self._algorithm.check_counts):
@@ -136,23 +136,27 @@ class ScanJob:
             edges = (0, NONCE_SPACE - count, self._rng.randrange(NONCE_SPACE - count))
             first = edges[index % len(edges)]
             found = self._once(header, bits, first, count)
-            expected = reference_scan(self._algorithm.digest, header, bits, first, count)
+            expected = rolled_reference(self._algorithm.digest, header, bits, first, count, self._engine.versions)
             if found != expected:
                 yield _difference(found, expected, first, count)
 
-    def _once(self, header: bytes, bits: int, first: int, count: int) -> list[int]:
-        """Scan one range apart from the run and return its nonces, sorted, repeats kept."""
+    def _next_work(self, header: bytes, bits: int) -> Work:
+        """``header`` under the next sequence numbers, one for each version."""
         work = Work(self._sequence, header, bits)
-        self._sequence += 1
+        self._sequence += self._engine.versions
+        return work
+
+    def _once(self, header: bytes, bits: int, first: int, count: int) -> list[tuple[int, int]]:
+        """Scan one range apart from the run and return its ``(version, nonce)``, sorted, repeats kept."""
+        work = self._next_work(header, bits)
         self._engine.scan(work, first, count)
         self._engine.sync()
-        return sorted(nonce for sequence, nonce in self._engine.drain() if sequence == work.sequence)
+        found = ((sequence - work.sequence, nonce) for sequence, nonce in self._engine.drain())
+        return sorted((version, nonce) for version, nonce in found if 0 <= version < self._engine.versions)
 
     def _probe_share_bits(self) -> int:
         """Bits such that a second of this engine's work holds at least ``SHARES_PER_S`` expected shares."""
-        header = self._roll.header(self._sequence)
-        work = Work(self._sequence, header, 32)
-        self._sequence += 1
+        work = self._next_work(self._roll.header(self._sequence), 32)
         count = self._engine.iteration
         while True:
             started = time.perf_counter()
@@ -163,7 +167,7 @@ class ScanJob:
                 break
             count = min(NONCE_SPACE, count * 2)
         self._engine.drain()
-        return share_bits_for(count / seconds)
+        return share_bits_for(count * self._engine.versions / seconds)
 
     # -- the work -----------------------------------------------------------------------------------------------------
 
@@ -171,9 +175,10 @@ class ScanJob:
         """Enqueue ``iterations`` × the engine's iteration of nonces, rolling the header where the 32-bit space ends."""
         bits = self._bits = self._bits or self._probe_share_bits()
         remaining = iterations * self._engine.iteration
-        if remaining >> bits > MAX_SHARES_PER_LAUNCH:
+        hashes = remaining * self._engine.versions
+        if hashes >> bits > MAX_SHARES_PER_LAUNCH:
             raise BenchError(
-                f"one launch of {remaining} hashes would yield over {MAX_SHARES_PER_LAUNCH} shares of {bits} bits",
+                f"one launch of {hashes} hashes would yield over {MAX_SHARES_PER_LAUNCH} shares of {bits} bits",
                 "ask for more share bits",
             )
         while remaining:
@@ -182,16 +187,17 @@ class ScanJob:
             self._engine.scan(work, self._nonce, count)
             low, _ = self._scanned.get(work.sequence, (self._nonce, 0))
             self._nonce += count
-            self._scanned[work.sequence] = (low, self._nonce)
+            for sequence in range(work.sequence, work.sequence + self._engine.versions):
+                self._scanned[sequence] = (low, self._nonce)
             remaining -= count
             if self._nonce == NONCE_SPACE:
                 self._work, self._nonce = None, 0
 
     def _current(self, bits: int) -> Work:
         if self._work is None:
-            self._work = Work(self._sequence, self._roll.header(self._sequence), bits)
-            self._sequence += 1
-            self._headers[self._work.sequence] = self._work.header
+            self._work = work = self._next_work(self._roll.header(self._sequence), bits)
+            for version in range(self._engine.versions):
+                self._headers[work.sequence + version] = with_version(work.header, version)
         return self._work
 
     def sync(self) -> None:
@@ -256,8 +262,8 @@ class ScanJob:
 
     def _forget(self) -> None:
         """Drop headers that no later share can name."""
-        current = self._work.sequence if self._work else None
-        self._headers = {key: value for key, value in self._headers.items() if key == current}
+        first = self._work.sequence if self._work else self._sequence
+        self._headers = {key: value for key, value in self._headers.items() if key >= first}
 
     def _finish(self) -> None:
         if not self._closed:
@@ -278,6 +284,11 @@ def share_bits_for(rate_per_s: float) -> int:
     return min(32, max(1, ratio.bit_length() - 1))
 
 
+def candidate(header: bytes, version: int, nonce: int) -> bytes:
+    """``header`` in its version number ``version`` and with its nonce set."""
+    return with_nonce(with_version(header, version), nonce)
+
+
 def reference_scan(digest: Callable[[bytes], bytes], header: bytes, bits: int, first: int, count: int) -> list[int]:
     """Nonces of ``first … first + count − 1`` whose hash has ``bits`` leading zero bits, by the reference, sorted."""
     return [
@@ -285,12 +296,23 @@ def reference_scan(digest: Callable[[bytes], bytes], header: bytes, bits: int, f
     ]
 
 
-def _difference(found: list[int], expected: list[int], first: int, count: int) -> str:
+def rolled_reference(
+    digest: Callable[[bytes], bytes], header: bytes, bits: int, first: int, count: int, versions: int
+) -> list[tuple[int, int]]:
+    """The same in versions ``0 … versions − 1`` of the header: ``(version, nonce)``, sorted."""
+    return [
+        (version, nonce)
+        for version in range(versions)
+        for nonce in reference_scan(digest, with_version(header, version), bits, first, count)
+    ]
+
+
+def _difference(found: list[tuple[int, int]], expected: list[tuple[int, int]], first: int, count: int) -> str:
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     what = (
-        f"{len(missing)} shares were missed, the first at nonce {missing[0]}"
+        f"{len(missing)} shares were missed, the first at nonce {missing[0][1]}"
         if missing
-        else f"{len(extra)} nonces were returned that are not shares, the first {extra[0]}"
+        else f"{len(extra)} nonces were returned that are not shares, the first {extra[0][1]}"
         if extra
         else f"{len(found) - len(expected)} shares were returned more than once"
     )

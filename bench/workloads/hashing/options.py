@@ -9,6 +9,7 @@ from bench.model import BenchError, Device, Variant
 from bench.model.options import option_group
 
 MOST_THREADS = 4096
+VERSION_COUNTS = (1, 2, 4, 8)
 
 
 @option_group("Hashing", 3)
@@ -32,12 +33,16 @@ class HashingOptions:
     """CPU threads; by default one per usable core."""
     share_bits: int | None = None
     """Leading zero bits of a share, 1 to 32; by default chosen from the hashrate."""
+    version_rolling: Literal[1, 2, 4, 8] = 1
+    """Block versions that sha256d hashes each nonce with, sharing part of the work (BIP 320); a class of its own."""
 
     def __post_init__(self) -> None:
         if self.share_bits is not None and not 1 <= self.share_bits <= 32:
             raise BenchError(f"a share cannot have {self.share_bits} leading zero bits", "use --share-bits 1 to 32")
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise BenchError(f"{self.threads} threads cannot hash", f"use --threads 1 to {MOST_THREADS}")
+        if self.version_rolling not in VERSION_COUNTS:
+            raise BenchError(f"{self.version_rolling} versions cannot be rolled", "use --version-rolling 1, 2, 4 or 8")
         if self.variant is not None and self.variant < 0:
             raise BenchError(f"there is no kernel variant {self.variant}", "use --variant 0 or more")
 
@@ -54,10 +59,11 @@ def check(device: Device, options: HashingOptions) -> None:
         ("prefer", "NVIDIA's cards", native and device.is_nvidia),
         ("isa", "CPUs", native and device.kind == "cpu"),
         ("threads", "CPUs", native and device.kind == "cpu"),
+        ("version_rolling", "CPUs", native and device.kind == "cpu"),
     ):
         if getattr(options, name) != getattr(HashingOptions, name) and not applies:
             where = device.label if native else f"{device.label} with --engine portable"
-            raise BenchError(f"--{name} applies only to {only}, not to {where}", "leave it out")
+            raise BenchError(f"--{name.replace('_', '-')} applies only to {only}, not to {where}", "leave it out")
 
 
 def options_of(variant: Variant) -> HashingOptions:

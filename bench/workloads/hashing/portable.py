@@ -106,6 +106,7 @@ class PortableEngine:
     """An :class:`~bench.workloads.hashing.engine.Engine` on any torch device."""
 
     implementation = "torch-portable"
+    versions = 1
 
     def __init__(self, device: Device, chunk: int) -> None:
         import torch

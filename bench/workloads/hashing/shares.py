@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.model import Record, Share
+from bench.model.job import rolled_versions
+from bench.workloads.hashing.engine import VERSION_SHIFT
 
 HEADER_BYTES = 80
 P_MIN = 0.001
@@ -94,7 +96,8 @@ def verify_rows(rows: Sequence[Record], shares_by_row: Sequence[Sequence[Share] 
 
     Reported are: a rate, efficiency or expectation that does not follow from the row's own work, seconds and joules; a
     share that does not hash, or that another row or share of the same row already used; a count of shares that differs
-    from the row's, or that the work cannot have yielded (p ≤ 0.001). Work overstated by less than a fraction of about
+    from the row's, or that the work cannot have yielded (p ≤ 0.001); shares whose block versions are not those that
+    the row's implementation rolls. Work overstated by less than a fraction of about
     3.3/√(shares) cannot be told from chance.
 
     Args:
@@ -147,10 +150,13 @@ def _share_problems(row: Record, shares: Sequence[Share] | None) -> list[str]:
     messages: list[str] = []
     if len(shares) != row.shares_found:
         messages.append(f"shares_found is {row.shares_found}, but the sidecar holds {len(shares)}")
-    bad = [problem for share in shares if (problem := share_problem(share, row.share_bits, row.workload))]
+    judged = {share: share_problem(share, row.share_bits, row.workload) for share in shares}
+    bad = [problem for share in shares if (problem := judged[share])]
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         messages.append(bad[0] + more)
+    valid = [share for share, problem in judged.items() if problem is None]
+    messages += _version_problems(row.implementation, valid)
     good = len(set(shares)) - len(bad)
     expected = row.work / 2**row.share_bits
     p_value = poisson_p_value(expected, good)
@@ -160,6 +166,19 @@ def _share_problems(row: Record, shares: Sequence[Share] | None) -> list[str]:
             f"but {good} are valid (p = {p_value:.2g})"
         )
     return messages
+
+
+def _version_problems(implementation: str, shares: Sequence[Share]) -> list[str]:
+    """Versions of valid shares' headers that the implementation does not roll, or that it rolls and no share has."""
+    rolled = rolled_versions(implementation)
+    rollable = (rolled - 1) << VERSION_SHIFT
+    versions = {int.from_bytes(bytes.fromhex(share.header_hex[:8]), "little") for share in shares}
+    if len({version & ~rollable for version in versions}) > 1:
+        return [f"the shares' headers have versions that {implementation} does not roll"]
+    # The probability that chance leaves one of the versions without a share is at most this.
+    if len(versions) < rolled and rolled * (1 - 1 / rolled) ** len(shares) <= P_MIN:
+        return [f"{implementation} rolls {rolled} versions, but the {len(shares)} valid shares have {len(versions)}"]
+    return []
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from cffi import FFI
@@ -13,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import workloads
-from bench.model import BenchError, BuildContext, Device, Variant, usable_cores
+from bench.model import Audit, BenchError, BuildContext, Device, Variant, usable_cores
 from bench.workloads.hashing import cpu, kernels, scrypt, sha256d
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
-from bench.workloads.hashing.job import Algorithm, HeaderRoll, reference_scan
-from bench.workloads.hashing.options import HashingOptions
+from bench.workloads.hashing.job import Algorithm, HeaderRoll, reference_scan, rolled_reference
+from bench.workloads.hashing.options import VERSION_COUNTS, HashingOptions
 from tests.support.hashing import mined_headers
 
 CPU = Device("cpu", 0, "x", memory_bytes=1 << 30)
@@ -40,7 +41,7 @@ class Case:
         return reference_scan(self.algorithm.digest, header, bits, first, count)
 
     def scan(self, isa: str, header: bytes, bits: int, first: int, count: int) -> list[int]:
-        return sorted(self.code.once(isa, header, bits, first, count))
+        return sorted(nonce for _, nonce in self.code.once(isa, header, bits, first, count))
 
 
 CASES = {
@@ -73,6 +74,21 @@ def test_this_machine_runs_at_least_the_generic_code(case):
 def test_any_scan_agrees_with_the_reference(isa, header, bits, first, count):
     case, count = CASES["sha256d"], min(count, NONCE_SPACE - first)
     assert case.scan(isa, header, bits, first, count) == case.reference(header, bits, first, count)
+
+
+@pytest.mark.parametrize("isa", CASES["sha256d"].code.supported())
+@settings(max_examples=8, deadline=None)
+@given(
+    header=st.binary(min_size=80, max_size=80),
+    bits=st.integers(1, 5),
+    first=st.one_of(st.integers(0, 70), st.integers(NONCE_SPACE - 70, NONCE_SPACE - 1)),
+    count=st.integers(1, 61),
+    versions=st.sampled_from(VERSION_COUNTS[1:]),
+)
+def test_rolled_versions_agree_with_the_reference(isa, header, bits, first, count, versions):
+    case, count = CASES["sha256d"], min(count, NONCE_SPACE - first)
+    found = sorted(case.code.once(isa, header, bits, first, count, versions))
+    assert found == rolled_reference(case.algorithm.digest, header, bits, first, count, versions)
 
 
 @EVERY_ISA
@@ -112,11 +128,32 @@ def test_threads_share_a_range_without_gap_or_repeat(case, isa):
 
 @EVERY_ISA
 def test_the_whole_job(case, isa):
-    options = HashingOptions(isa=isa, threads=2, share_bits=case.share_bits)
+    whole_job(case, HashingOptions(isa=isa, threads=2, share_bits=case.share_bits), f"c-{isa}")
+
+
+@pytest.mark.parametrize("versions", VERSION_COUNTS[1:])
+@pytest.mark.parametrize("isa", CASES["sha256d"].code.supported())
+def test_the_whole_job_with_rolled_versions(isa, versions):
+    case = CASES["sha256d"]
+    options = HashingOptions(isa=isa, threads=2, share_bits=case.share_bits, version_rolling=versions)
+    audit = whole_job(case, options, f"c-{isa}-roll{versions}")
+    assert len({share.header_hex[:8] for share in audit.shares}) == versions
+
+
+def test_scrypt_rolls_no_versions():
+    engine = cpu.open_engine("scrypt", HashingOptions(isa="generic", threads=1, version_rolling=4))
+    assert (engine.implementation, engine.versions) == ("c-generic", 1)
+    engine.close()
+
+
+def whole_job(case: Case, options: HashingOptions, name: str) -> Audit:
+    """Verify a job, run one iteration of it, and return what its audit says."""
     workload = workloads.load(case.algorithm.name)
     job = workload.build(CPU, Variant(case.algorithm.name, options=options), BuildContext(seed=5))
-    assert job.facts.implementation == f"c-{isa}"
+    assert job.facts.implementation == name
     assert job.facts.options == "threads=2"
+    sizes = cpu.SIZES[case.algorithm.name]
+    assert job.facts.work_per_iteration == 2 * sizes.per_thread
     before = job.verify()
     assert before.ok, before.reasons
     job.launch(1)
@@ -124,7 +161,9 @@ def test_the_whole_job(case, isa):
     audit = job.audit()
     assert audit.ok, audit.reasons
     assert audit.shares_found
+    assert audit.shares_expected == job.facts.work_per_iteration / 2**case.share_bits
     job.close()
+    return audit
 
 
 @ALGORITHMS
@@ -181,10 +220,13 @@ def test_the_library_refuses_what_is_out_of_range():
     ffi, lib = kernels.host()
     shares, span = ffi.new("struct bw_shares *"), ffi.new("struct bw_range *", {"end": 1, "grain": 1})
     for algorithm, index, bits in [(2, 0, 8), (-1, 0, 8), (lib.BW_SCRYPT, 99, 8), (lib.BW_SHA256D, -1, 8)]:
-        assert lib.bw_scan(algorithm, index, bytes(80), 0, bits, span, shares) == cpu.BW_WRONG_USE
+        assert lib.bw_scan(algorithm, index, bytes(80), 1, 0, bits, span, shares) == cpu.BW_WRONG_USE
+    for versions in (0, 3, 16):
+        assert lib.bw_scan(lib.BW_SHA256D, 0, bytes(80 * 16), versions, 0, 8, span, shares) == lib.BW_WRONG_USE
+    assert lib.bw_scan(lib.BW_SCRYPT, 0, bytes(160), 2, 0, 8, span, shares) == lib.BW_WRONG_USE
     for bits in (0, 33):
         generic = CASES["scrypt"].code.names().index("generic")
-        assert lib.bw_scan(lib.BW_SCRYPT, generic, bytes(80), 0, bits, span, shares) == lib.BW_WRONG_USE
+        assert lib.bw_scan(lib.BW_SCRYPT, generic, bytes(80), 1, 0, bits, span, shares) == lib.BW_WRONG_USE
     assert span.next == 0
 
 
@@ -217,6 +259,18 @@ def test_an_algorithm_has_only_the_instruction_sets_it_is_compiled_for():
 # -- planted faults ---------------------------------------------------------------------------------------------------
 
 
+def library_with(folder: Path, file: str, right: str, wrong: str) -> tuple[FFI, object]:
+    """The host library with ``right`` replaced by ``wrong`` in one file, as ``kernels.host()`` returns it."""
+    shutil.copytree(kernels.kernel_dir(), folder / "kernels")
+    text = (folder / "kernels" / file).read_text()
+    assert right in text
+    (folder / "kernels" / file).write_text(text.replace(right, wrong))
+    kernels.build_library(folder / "kernels", folder / "lib.so", defines=("-O0",))
+    ffi = FFI()
+    ffi.cdef(kernels.declarations(kernels.source("host.h")))
+    return ffi, ffi.dlopen(str(folder / "lib.so"))
+
+
 @pytest.mark.parametrize(
     ("name", "file", "right", "wrong"),
     [
@@ -229,15 +283,8 @@ def test_an_algorithm_has_only_the_instruction_sets_it_is_compiled_for():
 def test_a_planted_fault_fails_every_self_test(tmp_path, monkeypatch, name, file, right, wrong):
     case = CASES[name]
     assert all(case.code.self_test(isa) is None for isa in case.code.supported())
-    shutil.copytree(kernels.kernel_dir(), tmp_path / "kernels")
-    text = (tmp_path / "kernels" / file).read_text()
-    assert text.count(right) == 1
-    (tmp_path / "kernels" / file).write_text(text.replace(right, wrong))
-    kernels.build_library(tmp_path / "kernels", tmp_path / "lib.so", defines=("-O0",))
-    ffi = FFI()
-    ffi.cdef(kernels.declarations(kernels.source("host.h")))
-    faulty = ffi.dlopen(str(tmp_path / "lib.so"))
-    monkeypatch.setattr(kernels, "host", lambda: (ffi, faulty))
+    faulty = library_with(tmp_path, file, right, wrong)
+    monkeypatch.setattr(kernels, "host", lambda: faulty)
     for isa in case.code.supported():
         assert "disagrees with the reference" in (case.code.self_test(isa) or "")
     with pytest.raises(BenchError, match=f"no {name} code passes its self-test"):
@@ -246,17 +293,36 @@ def test_a_planted_fault_fails_every_self_test(tmp_path, monkeypatch, name, file
         cpu.open_engine(name, HashingOptions(isa="generic"))
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "caught"),
+    [
+        ("const sha256d_job *job = &work->jobs[version];", "const sha256d_job *job = work->jobs;", "avx2"),
+        ("hash_digests(&fixed->of[version]", "hash_digests(&fixed->of[0]", "shani"),
+        ("work->sequence + version, nonce", "work->sequence, nonce", "generic"),
+    ],
+)
+def test_a_fault_in_version_rolling_alone_fails_its_self_test(tmp_path, monkeypatch, right, wrong, caught):
+    code = CASES["sha256d"].code
+    if caught not in code.supported():
+        pytest.skip(f"this CPU does not run {caught}")
+    faulty = library_with(tmp_path, "sha256d_cpu.c", right, wrong)
+    monkeypatch.setattr(kernels, "host", lambda: faulty)
+    code = CASES["sha256d"].code
+    assert code.self_test(caught) is None
+    assert all("disagrees with the reference" in (code.self_test(caught, v) or "") for v in VERSION_COUNTS[1:])
+
+
 def test_a_cold_first_scan_does_not_end_a_trial(monkeypatch):
     """A thread's first scan pays for fresh memory; the fastest code must not be dropped for that."""
     seen: dict[str, int] = {}
 
-    def trial(_self, isa: str, _pool, _threads: int) -> float:
+    def trial(_self, isa: str, _pool, _threads: int, _versions: int) -> float:
         seen[isa] = seen.get(isa, 0) + 1
         if isa == "fast":
             return 1.0 if seen[isa] == 1 else 30.0
         return 18.0
 
-    monkeypatch.setattr(cpu.HostScan, "self_test", lambda _self, _isa: None)
+    monkeypatch.setattr(cpu.HostScan, "self_test", lambda _self, _isa, _versions: None)
     monkeypatch.setattr(cpu.HostScan, "_trial", trial)
     assert cpu.host_scan("sha256d")._fastest(["fast", "slow"], 2) == "fast"
     seen.clear()
@@ -269,16 +335,17 @@ ARM_DRIVER = """
 #include <stdio.h>
 #include <stdlib.h>
 #include "host.h"
-int main(int argc, char **argv) { /* algorithm isa header-hex bits first count */
-    uint8_t header[80];
+int main(int argc, char **argv) { /* algorithm isa headers-hex bits first count versions */
+    uint8_t headers[8 * 80];
     static uint64_t entries[1 << 16];
     struct bw_shares shares = {0, 1 << 16, entries};
     struct bw_range range = {strtoull(argv[5], 0, 10), 0, 57, 0};
-    if (argc != 7) return 2;
+    if (argc != 8) return 2;
+    const int versions = atoi(argv[7]);
     range.end = range.next + strtoull(argv[6], 0, 10);
-    for (int i = 0; i < 80; i++) sscanf(argv[3] + 2 * i, "%2hhx", &header[i]);
-    if (bw_scan(atoi(argv[1]), atoi(argv[2]), header, 3, (uint32_t)atoi(argv[4]), &range, &shares)) return 3;
-    for (uint64_t i = 0; i < shares.count; i++) printf("%llu\\n", (unsigned long long)(entries[i] & 0xffffffff));
+    for (int i = 0; i < 80 * versions; i++) sscanf(argv[3] + 2 * i, "%2hhx", &headers[i]);
+    if (bw_scan(atoi(argv[1]), atoi(argv[2]), headers, versions, 3, (uint32_t)atoi(argv[4]), &range, &shares)) return 3;
+    for (uint64_t i = 0; i < shares.count; i++) printf("%llu\\n", (unsigned long long)entries[i]);
     return 0;
 }
 """
@@ -307,9 +374,10 @@ def arm_program(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "index"), [("sha256d", 0), ("sha256d", 1), ("sha256d", 2), ("scrypt", 0), ("scrypt", 1)]
+    ("name", "index", "versions"),
+    [*(("sha256d", index, versions) for index in range(3) for versions in (1, 8)), ("scrypt", 0, 1), ("scrypt", 1, 1)],
 )
-def test_arm_code_under_qemu(arm_program, name, index):
+def test_arm_code_under_qemu(arm_program, name, index, versions):
     case = CASES[name]
     header = HeaderRoll(index).header(0)
     number = {"sha256d": 0, "scrypt": 1}[name]
@@ -319,6 +387,8 @@ def test_arm_code_under_qemu(arm_program, name, index):
         (2, 0x7FFFFFF1, case.most),
         (1, NONCE_SPACE - 1, 1),
     ][: None if name == "sha256d" else 1]:
-        command = [QEMU, str(arm_program), *map(str, (number, index, header.hex(), bits, first, count))]
+        headers = cpu.rolled_headers(header, versions).hex()
+        command = [QEMU, str(arm_program), *map(str, (number, index, headers, bits, first, count, versions))]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        assert sorted(int(line) for line in done.stdout.split()) == case.reference(header, bits, first, count)
+        found = sorted(((entry >> 32) - 3, entry & 0xFFFFFFFF) for entry in map(int, done.stdout.split()))
+        assert found == rolled_reference(case.algorithm.digest, header, bits, first, count, versions)

@@ -13,6 +13,7 @@ from bench.workloads.hashing.job import (
     HeaderRoll,
     ScanJob,
     reference_scan,
+    rolled_reference,
     share_bits_for,
     with_nonce,
 )
@@ -27,6 +28,7 @@ class ReferenceEngine:
 
     implementation = "reference"
     iteration = 2048
+    versions = 1
     setting = None
     memory_bytes = None
 
@@ -96,6 +98,49 @@ class Mute(ReferenceEngine):
         return []
 
 
+class Rolls(ReferenceEngine):
+    """Four versions of each header; the wrong engines below change one thing."""
+
+    implementation = "reference-roll4"
+    versions = 4
+
+    def scan(self, work: Work, first_nonce: int, count: int) -> None:
+        self.scans.append((work.sequence, first_nonce, count))
+        self.found += [(work.sequence + version, nonce) for version, nonce in self.pairs(work, first_nonce, count)]
+
+    def pairs(self, work: Work, first: int, count: int) -> list[tuple[int, int]]:
+        if count > 1 << 15:
+            return []
+        return rolled_reference(sha256d.ALGORITHM.digest, work.header, work.share_bits, first, count, 4)
+
+
+class LeavesOutAVersion(Rolls):
+    def pairs(self, work, first, count):
+        return [pair for pair in super().pairs(work, first, count) if pair[0] != 3]
+
+
+class ScansOneVersion(Rolls):
+    """Reports the shares of the first version under every version's name."""
+
+    def pairs(self, work, first, count):
+        return [
+            (version, nonce)
+            for number, nonce in super().pairs(work, first, count)
+            if number == 0
+            for version in range(4)
+        ]
+
+
+class MixesVersionsUp(Rolls):
+    def pairs(self, work, first, count):
+        return [(3 - version, nonce) for version, nonce in super().pairs(work, first, count)]
+
+
+class NamesTheNextHeader(Rolls):
+    def pairs(self, work, first, count):
+        return [(version + 4, nonce) for version, nonce in super().pairs(work, first, count)]
+
+
 def job(engine, bits=4, seed=11) -> ScanJob:
     return ScanJob(engine, sha256d.ALGORITHM, seed=seed, share_bits=bits)
 
@@ -118,6 +163,29 @@ def test_an_honest_engine_passes_verify_and_audit():
     scan.close()
     scan.close()
     assert engine.closed == 1
+
+
+def test_every_version_of_a_header_counts():
+    scan = job(Rolls())
+    assert scan.verify().ok
+    assert scan.facts.work_per_iteration == 4 * 2048
+    scan.launch(1)
+    scan.launch(2)
+    audit = scan.audit()
+    assert audit.ok, audit.reasons
+    assert audit.shares_expected == 3 * 4 * 2048 / 16
+    assert all(share_problem(share, 4) is None for share in audit.shares)
+    # Bits 13 and 14 of the version (BIP 320), little-endian at the header's front.
+    assert {share.header_hex[:8] for share in audit.shares} == {"00000020", "00200020", "00400020", "00600020"}
+    assert len({share.header_hex[8:152] for share in audit.shares}) == 1
+
+
+@pytest.mark.parametrize("wrong", [LeavesOutAVersion, ScansOneVersion, MixesVersionsUp, NamesTheNextHeader])
+def test_wrong_version_rolling_is_rejected(wrong):
+    assert not job(wrong()).verify().ok
+    scan = job(wrong())
+    scan.launch(3)
+    assert not scan.audit().ok
 
 
 def test_an_audit_judges_only_what_came_since_the_last():

@@ -9,7 +9,8 @@ import math
 import pytest
 
 from bench.model import METHOD_VERSION, SCHEMA_VERSION, Record, Share
-from bench.workloads.hashing.job import HeaderRoll, reference_scan, with_nonce
+from bench.model.job import rolled_name
+from bench.workloads.hashing.job import HeaderRoll, candidate, reference_scan, rolled_reference, with_nonce
 from bench.workloads.hashing.shares import (
     leading_zero_bits,
     poisson_p_value,
@@ -127,6 +128,55 @@ def messages(rows, shares):
 
 def test_honest_rows_have_no_problem():
     assert messages([ROW, OTHER_ROW], [SHARES, OTHER_SHARES]) == []
+
+
+def rolled_row(versions: int, label: int) -> tuple[Record, list[Share]]:
+    """A row of ``versions`` versions of a header, labelled as one of ``label``."""
+    header, nonces = HeaderRoll(3).header(0), NONCES // versions
+    pairs = rolled_reference(sha256d, header, BITS, 0, nonces, versions)
+    shares = [Share(candidate(header, version, nonce).hex(), nonce) for version, nonce in pairs]
+    name = rolled_name("c-test", label)
+    return dataclasses.replace(ROW, implementation=name, shares_found=len(shares)), shares
+
+
+@pytest.mark.parametrize("versions", [1, 2, 4, 8])
+def test_honest_version_rolling_has_no_problem(versions):
+    row, shares = rolled_row(versions, label=versions)
+    assert messages([row], [shares]) == []
+
+
+@pytest.mark.parametrize(
+    ("versions", "label", "says"),
+    [
+        (4, 1, "the shares' headers have versions that c-test does not roll"),
+        (8, 4, "the shares' headers have versions that c-test-roll4 does not roll"),
+        (1, 2, "c-test-roll2 rolls 2 versions, but the {} valid shares have 1"),
+        (4, 8, "c-test-roll8 rolls 8 versions, but the {} valid shares have 4"),
+    ],
+)
+def test_an_edited_label_of_version_rolling_is_found(versions, label, says):
+    row, shares = rolled_row(versions, label)
+    assert messages([row], [shares]) == [(0, says.format(len(shares)))]
+
+
+def test_an_edited_version_in_a_share_is_found():
+    row, shares = rolled_row(4, label=4)
+    version = bytes.fromhex(shares[0].header_hex[:8])
+    edited = dataclasses.replace(
+        shares[0], header_hex=bytes([0, version[1] ^ 0x20, 0, 0x20]).hex() + shares[0].header_hex[8:]
+    )
+    (found,) = (message for _, message in messages([row], [[edited, *shares[1:]]]))
+    assert "does not hash to a share" in found
+
+
+def test_few_shares_need_not_have_every_version():
+    row, shares = rolled_row(8, label=8)
+    few = [share for share in shares if share.header_hex[2:4] != "e0"][:9]
+    work = 9.0 * 2**BITS
+    small = dataclasses.replace(
+        row, work=work, rate_per_s=work / 2, work_per_j=work / 20, shares_found=9, shares_expected=9.0
+    )
+    assert messages([small], [few]) == []
 
 
 def test_rows_of_other_workloads_need_no_shares():
