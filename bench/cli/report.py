@@ -29,7 +29,7 @@ def report(
     Parameters
     ----------
     files
-        Result CSVs, or folders of them.
+        Result CSVs, folders of them, or a fleet that `bitwatt merge` wrote.
     output
         The page to write.
     baseline
@@ -47,8 +47,9 @@ def report(
     """
     from bench import report, storage
     from bench.analysis import compare, economics
+    from bench.storage.fleet_rows import read_results
 
-    frame = storage.read(files)
+    frame = read_results(files)
     outlook = economics.evaluate(economics.cards(frame), economics.read_prices(prices or economics.example_path()))
     result = with_published(compare.compare(frame, baseline=baseline), published)
     evidence = [storage.sidecar_path(path) for path in storage.expand(files)]

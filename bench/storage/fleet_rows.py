@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.storage.columns import COLUMNS
-from bench.storage.files import cannot_read
 from bench.storage.fleet import FLEET_COLUMNS, read_fleet
 from bench.storage.reader import FILE, LINE, read
 
@@ -56,6 +55,16 @@ def read_rows(
     return pd.concat(plain, ignore_index=True).astype(dict.fromkeys(texts, "category"))
 
 
+def read_results(paths: Sequence[Path]) -> pd.DataFrame:
+    """Rows as :func:`bench.storage.read` gives them; those of a fleet also have their node, card and slot.
+
+    Raises:
+        BenchError: as :func:`read_rows`.
+    """
+    fleets = [path for path in paths if path.suffix == ".parquet" or _is_merged(path)]
+    return read_rows(paths) if fleets else read(paths)
+
+
 _PLACE = ("host", "device_uuid", "device_kind", "device_index")
 
 
@@ -84,17 +93,19 @@ def _with_places(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame.drop(columns=[name for name in places if name in frame]), places], axis=1)
 
 
+def _is_merged(path: Path) -> bool:
+    """Whether a file begins as a merged CSV does. A stream is not looked into: it can be read only once."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.readline(200).replace(b'"', b"").startswith(b"node,card,slot,")
+
+
 def _places_of(path: Path) -> pd.DataFrame | None:
     """The columns that only a merged CSV has; None for another CSV."""
+    if not _is_merged(path):
+        return None
     csv: Any = importlib.import_module("pyarrow.csv")
-    names = [each.name for each in FLEET_COLUMNS]
-    try:
-        with path.open("rb") as stream:
-            if not stream.readline().replace(b'"', b"").startswith(b"node,card,slot,"):
-                return None
-            stream.seek(0)
-            options = csv.ConvertOptions(include_columns=names)
-            frame: pd.DataFrame = csv.read_csv(stream, convert_options=options).to_pandas()
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    options = csv.ConvertOptions(include_columns=[each.name for each in FLEET_COLUMNS])
+    frame: pd.DataFrame = csv.read_csv(path, convert_options=options).to_pandas()
     return frame
