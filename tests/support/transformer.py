@@ -20,6 +20,15 @@ CPU = Device("cpu", 0, "a CPU", cores=2, arch="x86_64")
 DENSE = Shape("dense", 64, 4, heads=4, kv_heads=2, head_dim=16, ffn=96, vocab=256, rope_theta=10000.0)
 MIXTURE = dataclasses.replace(DENSE, name="mixture", experts=4, top_k=2)
 SHAPES = [DENSE, MIXTURE]
+WINDOWED = dataclasses.replace(MIXTURE, name="windowed", window=5, sinks=True)
+SHARED = dataclasses.replace(MIXTURE, name="shared", top_k=1, shared_ffn=32)
+BLOCKS = [*SHAPES, WINDOWED, SHARED]
+"""Every kind of block."""
+ALTERNATING = dataclasses.replace(WINDOWED, name="alternating", full_every=2)
+DENSE_FIRST = dataclasses.replace(SHARED, name="dense-first", layers=3, dense_layers=1, dense_ffn=128)
+MIXES = [ALTERNATING, DENSE_FIRST]
+"""Models whose layers differ."""
+PRODUCTS = ("qkv", "o", "gate_up", "down", "lm_head")
 
 
 def gpu(arch="sm_90", index=0):
@@ -44,9 +53,9 @@ def all_right(errors):
 
 
 def full_attention(shape, batch, seq, phase):
-    """FLOPs that torch counts for attention: it knows no mask."""
-    rows = 1 if phase == "decode" else seq
-    return flops.attention_flops(shape, batch, rows * seq) * (3 if phase == "train" else 1)
+    """FLOPs that torch counts for attention: it knows no mask, but a step of decode has only the window cached."""
+    pairs = shape.visible(seq) if phase == "decode" else seq * seq
+    return flops.attention_flops(shape, batch, pairs) * (3 if phase == "train" else 1)
 
 
 class Allocations(TorchDispatchMode):

@@ -37,12 +37,16 @@ def block(shape, weights, x, causal=True):
         v = qkv[:, heads + kv + group]
         for i in range(len(x)):
             end = i + 1 if causal else len(x)
-            p = torch.softmax(k[:end] @ q[i] / math.sqrt(width), 0)
-            out[i, head] = p @ v[:end]
+            first = max(0, end - shape.window) if shape.window else 0
+            weight = torch.exp(k[first:end] @ q[i] / math.sqrt(width))
+            rest = torch.exp(weights["sinks"][head]) if shape.sinks else 0.0
+            out[i, head] = weight @ v[first:end] / (weight.sum() + rest)
     r = x + out.reshape(len(x), -1) @ weights["o"].T
     h = norm(r, weights["norm2"], shape.norm_eps)
     rows = []
     for row in h:
+        if shape.shared_ffn:
+            r[len(rows)] += feed_forward(row, weights["shared_gate_up"], weights["shared_down"])
         if "router" not in weights:
             rows.append(feed_forward(row, weights["gate_up"][0], weights["down"][0]))
             continue
@@ -61,4 +65,5 @@ def block(shape, weights, x, causal=True):
 def wide(weights):
     """A harness's weights as float64 tensors by name."""
     names = ("norm1", "qkv", "o", "norm2", "gate_up", "down", "router")
-    return {name: getattr(weights, name).detach().double() for name in names if getattr(weights, name) is not None}
+    main = {name: getattr(weights, name) for name in names if getattr(weights, name) is not None}
+    return {name: tensor.detach().double() for name, tensor in (main | weights.extra).items()}

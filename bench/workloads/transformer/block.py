@@ -1,7 +1,8 @@
 """One transformer block in torch, for inference: prefill over fresh sequences, or one decode step on a KV cache.
 
 RMSNorm → QKV → RoPE → grouped-query attention → O → residual → RMSNorm → SwiGLU (or a mixture of experts) → residual,
-as in Llama 3 (arXiv:2407.21783) and Mixtral (arXiv:2401.04088). Weights are stored [n, k]. Every stage writes into a
+as in Llama 3 (arXiv:2407.21783) and Mixtral (arXiv:2401.04088); where the shape says so, with a sliding window and
+sinks (gpt-oss, arXiv:2508.10925) and with a shared expert (DeepSeekMoE, arXiv:2401.06066). Weights are stored [n, k]. Every stage writes into a
 buffer of its own that outlives the run, so that each can be checked afterwards. Attention returns a new tensor (torch
 gives it no ``out``), which the allocator serves from its cache each time. So do norms outside the CPU, where torch's
 fused kernel is one launch instead of seven.
@@ -14,157 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from bench.model import Device
-from bench.workloads.transformer import dtypes, flops, freivalds, reference
+from bench.workloads.transformer import attention, flops, freivalds, reference
+from bench.workloads.transformer.buffers import FILLED, buffer_shapes, make_weights
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.shapes import Shape
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A block's parameters. ``gate_up`` and ``down`` are stacked over experts (one for a dense block)."""
-
-    norm1: Tensor
-    qkv: Tensor
-    o: Tensor
-    norm2: Tensor
-    gate_up: Tensor
-    down: Tensor
-    router: Tensor | None
-
-    def products(self) -> dict[str, Tensor]:
-        """Weight matrices by name, one per expert."""
-        named = {"qkv": self.qkv, "o": self.o}
-        if self.router is not None:
-            named["router"] = self.router
-        for name, stack in (("gate_up", self.gate_up), ("down", self.down)):
-            for expert in range(stack.shape[0]):
-                named[f"{name}.{expert}"] = stack[expert]
-        return named
-
-
-def weight_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Dimensions of each parameter."""
-    d = shape.d_model
-    sizes: dict[str, tuple[int, ...]] = {
-        "norm1": (d,),
-        "qkv": (shape.qkv_width, d),
-        "o": (d, shape.attention_width),
-        "norm2": (d,),
-        "gate_up": (shape.experts, 2 * shape.ffn, d),
-        "down": (shape.experts, d, shape.ffn),
-    }
-    if shape.experts > 1:
-        sizes["router"] = (shape.experts, d)
-    return sizes
-
-
-def make_weights(shape: Shape, dtype: Dtype, device: Device, values: Values) -> Weights:
-    """Seeded parameters, scaled so that every product gives outputs of unit size."""
-    filled: dict[str, Any] = {"router": None}
-    for name, size in weight_shapes(shape).items():
-        tensor = torch.empty(size, dtype=dtype.torch_dtype, device=device.torch_name)
-        if name.startswith("norm"):
-            # Near one, as trained norms are, but not exactly: a norm that omits its weight must not pass.
-            filled[name] = values.fill(tensor, 0.1).add_(1.0)
-        else:
-            filled[name] = values.fill(tensor, size[-1] ** -0.5)
-    return Weights(**filled)
-
-
-def rope_tables(shape: Shape, positions: Tensor, dtype: Dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [positions, 1, hd/2] in the block's type, computed in float64 on the CPU."""
-    half = shape.head_dim // 2
-    rates = shape.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
-    angles = positions.double().cpu()[:, None, None] * rates
-    cos, sin = (table.to(dtype.torch_dtype).to(positions.device) for table in (angles.cos(), angles.sin()))
-    return cos, sin
-
-
-def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, tuple[int, ...]]:
-    """Dimensions of every buffer that a block allocates in addition to its weights, in the block's type."""
-    rows = batch * (seq if phase == "prefill" else 1)
-    routed = rows * shape.top_k
-    d = shape.d_model
-    sizes: dict[str, tuple[int, ...]] = {
-        "x": (rows, d),
-        "h1": (rows, d),
-        "qkv": (rows, shape.qkv_width),
-        "rotated": (rows, shape.heads + shape.kv_heads, shape.head_dim),
-        "o": (rows, d),
-        "r1": (rows, d),
-        "h2": (rows, d),
-        "gate_up": (routed, 2 * shape.ffn),
-        "act": (routed, shape.ffn),
-        "down": (rows, d),
-        "y": (rows, d),
-    }
-    if phase == "decode":
-        sizes["keys"] = sizes["values"] = (batch, shape.kv_heads, seq, shape.head_dim)
-    if shape.experts > 1:
-        sizes |= {"logits": (rows, shape.experts), "sent": (routed, d), "expert_out": (routed, d), "back": (routed, d)}
-    return sizes
-
-
-FILLED = ("x", "keys", "values")
-"""Buffers that are read before anything writes them."""
-
-
-def filled_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, phase: str) -> int:
-    """Bytes of a block before :meth:`Block.prepare`: its weights, and the buffers that are filled."""
-    buffers = buffer_shapes(shape, batch, seq, phase)
-    sizes = [*weight_shapes(shape).values(), *(buffers[name] for name in FILLED if name in buffers)]
-    return sum(math.prod(size) for size in sizes) * dtype.itemsize
-
-
-def memory_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, phase: str) -> int:
-    """Bytes of one block's weights and buffers, including what attention returns."""
-    rows = batch * (seq if phase == "prefill" else 1)
-    values = sum(math.prod(size) for size in weight_shapes(shape).values())
-    values += sum(math.prod(size) for size in buffer_shapes(shape, batch, seq, phase).values())
-    values += rows * shape.attention_width
-    values += (rows if phase == "prefill" else 1) * shape.head_dim // (batch if phase == "prefill" else 1)
-    return values * dtype.itemsize
-
-
-def projection_bytes(shape: Shape) -> int:
-    """Bytes of the projections that Freivalds' check keeps for one block."""
-    named = [(p.n, p.k, p.experts) for p in shape.products() if p.name != "lm_head"]
-    return sum(experts * freivalds.projection_bytes(n, k) for n, k, experts in named)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, device: Device) -> Tensor:
-    """Attention through torch's best backend: q [b, heads, s, hd], k and v [b, kv, s, hd]."""
-    group = q.shape[1] // k.shape[1]
-    if group > 1 and groups_unfused(device, q.element_size()):
-        # The only fused kernel left does not support groups; an unfused one would store all scores. expanded_bytes
-        # counts the copies.
-        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        group = 1
-    out: Tensor = scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=group > 1)
-    return out
-
-
-def expanded_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, device: Device) -> int:
-    """Bytes of keys and values repeated to all query heads, where :func:`attend` does that; else 0."""
-    if shape.heads == shape.kv_heads or not groups_unfused(device, dtype.itemsize):
-        return 0
-    return 2 * batch * shape.heads * seq * shape.head_dim * dtype.itemsize
-
-
-def groups_unfused(device: Device, value_bytes: int) -> bool:
-    """Whether this GPU's only fused attention kernel lacks groups: for 32-bit values, and before sm_80."""
-    if device.kind == "cpu":
-        return False
-    return value_bytes == 4 or (dtypes.capability(device) or 8.0) < 8.0
 
 
 def experts_used(counts: Sequence[int]) -> int:
@@ -193,12 +53,16 @@ class Block:
             if name in FILLED
         }
         positions = torch.arange(0 if phase == "prefill" else seq - 1, seq, device=device.torch_name)
-        self.cos, self.sin = rope_tables(shape, positions, dtype)
+        self.cos, self.sin = attention.rope_tables(shape, positions, dtype)
         self._norm_scratch = torch.empty(self.buffers["x"].shape[0], 1, device=device.torch_name)
         self.attended: Tensor
         """Output of attention [rows, heads · hd], from the last run."""
         self.counts: list[int] = []
         """Tokens of each expert, counted by :meth:`prepare`."""
+        self._window = shape.window if shape.window < seq else 0
+        self._mask: Tensor | None = None
+        if phase == "prefill" and self._window and device.kind == "cpu":
+            self._mask = attention.window_mask(seq, self._window, dtype, device)
         self._route: tuple[Tensor, Tensor, Tensor] | None = None
         self._projections: dict[str, freivalds.Projection] = {}
 
@@ -213,7 +77,8 @@ class Block:
         self._qkv = tuple(
             part.transpose(1, 2) for part in (rotated[:, :, :heads], rotated[:, :, heads:], qkv[:, :, heads + kv :])
         )
-        self._gate, self._up = b["gate_up"].chunk(2, dim=-1)
+        self._swiglus = [("gate_up", "act"), *([("shared_gate_up", "shared_act")] if shape.shared_ffn else [])]
+        self._gates = {act: (*b[source].chunk(2, dim=-1), b[act]) for source, act in self._swiglus}
         if self.phase == "decode":
             self._grouped = self._qkv[0].view(self.batch, kv, heads // kv, width)
             self._newest = b["keys"][:, :, -1:], b["values"][:, :, -1:]
@@ -245,9 +110,16 @@ class Block:
         else:
             self._until_norm2()
             torch.mm(b["h2"], self.weights.gate_up[0].t(), out=b["gate_up"])
-            self._swiglu()
+            self._swiglu("act")
             torch.mm(b["act"], self.weights.down[0].t(), out=b["down"])
-        return torch.add(b["r1"], b["down"], out=b["y"])
+        y = torch.add(b["r1"], b["down"], out=b["y"])
+        if self.shape.shared_ffn:
+            extra = self.weights.extra
+            torch.mm(b["h2"], extra["shared_gate_up"].t(), out=b["shared_gate_up"])
+            self._swiglu("shared_act")
+            torch.mm(b["shared_act"], extra["shared_down"].t(), out=b["shared_down"])
+            y.add_(b["shared_down"])
+        return y
 
     def _until_norm2(self) -> None:
         b, w = self.buffers, self.weights
@@ -287,8 +159,14 @@ class Block:
         return q, k, v
 
     def _prefill_attention(self) -> Tensor:
-        q, k, v = self.qkv_views()
-        return attend(q, k, v, causal=True, device=self.device).transpose(1, 2).reshape(-1, self.shape.attention_width)
+        out = self._attend(*self.qkv_views(), causal=True, window=self._window)
+        return out.transpose(1, 2).reshape(-1, self.shape.attention_width)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, causal: bool, window: int = 0) -> Tensor:
+        sinks = self.weights.extra.get("sinks")
+        if sinks is None and not window:
+            return attention.attend(q, k, v, causal=causal, device=self.device)
+        return attention.attend_windowed(q, k, v, causal, self.device, window, self._mask, sinks)
 
     def _decode_attention(self) -> Tensor:
         """One query per head over the cache. Heads that share keys become rows of one query: the cache is read once."""
@@ -296,13 +174,13 @@ class Block:
         newest_key, newest_value = self._newest
         newest_key.copy_(k)
         newest_value.copy_(v)
-        out = attend(self._grouped, self.buffers["keys"], self.buffers["values"], causal=False, device=self.device)
+        out = self._attend(self._grouped, self.buffers["keys"], self.buffers["values"], causal=False)
         return out.reshape(self.batch, self.shape.attention_width)
 
-    def _swiglu(self) -> None:
-        act = self.buffers["act"]
-        torch.ops.aten.silu.out(self._gate, out=act)
-        act.mul_(self._up)
+    def _swiglu(self, name: str) -> None:
+        gate, up, act = self._gates[name]
+        torch.ops.aten.silu.out(gate, out=act)
+        act.mul_(up)
 
     def _experts(self) -> None:
         """Sort tokens by expert, multiply each expert's tokens, and add up the results by the router's weights."""
@@ -313,7 +191,7 @@ class Block:
         self._route = (ids, shares, order)
         torch.index_select(b["h2"], 0, order // top_k, out=b["sent"])
         self._per_expert("sent", self.weights.gate_up, "gate_up")
-        self._swiglu()
+        self._swiglu("act")
         self._per_expert("act", self.weights.down, "expert_out")
         torch.index_select(b["expert_out"], 0, order.argsort(), out=b["back"])
         back = b["back"].view(-1, top_k, self.shape.d_model)
@@ -346,14 +224,24 @@ class Block:
             "residual1": reference.total((b["x"], b["o"]), b["r1"], dtype, device, salt),
             "norm2": reference.norm(b["r1"], w.norm2, eps, b["h2"], dtype, device, salt),
             "swiglu": reference.swiglu(b["gate_up"], b["act"], dtype, device, salt),
-            "residual2": reference.total((b["r1"], b["down"]), b["y"], dtype, device, salt),
+            "residual2": reference.total(self._summands(), b["y"], dtype, device, salt),
         }
+        if shape.shared_ffn:
+            errors |= {
+                "shared_gate_up": self._product("shared_gate_up", b["h2"], b["shared_gate_up"], device),
+                "shared_swiglu": reference.swiglu(b["shared_gate_up"], b["shared_act"], dtype, device, salt),
+                "shared_down": self._product("shared_down", b["shared_act"], b["shared_down"], device),
+            }
         if shape.experts == 1:
             errors["gate_up"] = self._product("gate_up.0", b["h2"], b["gate_up"], device)
             errors["down"] = self._product("down.0", b["act"], b["down"], device)
         else:
             errors |= self._check_experts(device, salt)
         return errors
+
+    def _summands(self) -> tuple[Tensor, ...]:
+        b = self.buffers
+        return (b["r1"], b["down"], *((b["shared_down"],) if self.shape.shared_ffn else ()))
 
     def poison(self) -> None:
         """Overwrite what a run writes, so that the next check sees only later work."""
@@ -384,11 +272,13 @@ class Block:
     def _check_attention(self, device: str, salt: int) -> float:
         q, k, v = self.qkv_views()
         shape, b = self.shape, self.buffers
+        sinks = self.weights.extra.get("sinks")
         out = self.attended.view(self.batch, -1, shape.heads, shape.head_dim).transpose(1, 2)
         if self.phase == "prefill":
-            return reference.attention(q, k, v, out, True, self.dtype, device, salt)
+            return reference.attention(q, k, v, out, True, self.dtype, device, salt, self._window, sinks)
         written = max(reference.same(b["keys"][:, :, -1:], k), reference.same(b["values"][:, :, -1:], v))
-        return max(written, reference.attention(q, b["keys"], b["values"], out, False, self.dtype, device, salt))
+        found = reference.attention(q, b["keys"], b["values"], out, False, self.dtype, device, salt, sinks=sinks)
+        return max(written, found)
 
     def _check_experts(self, device: str, salt: int) -> dict[str, float]:
         b, top_k = self.buffers, self.shape.top_k
@@ -413,12 +303,14 @@ class Block:
                     excess = self._product(f"{name}.{expert}", b[source][rows], b[target][rows], device)
                     errors[name] = max(errors.get(name, 0.0), excess)
             first += count
-        back = b["expert_out"][order.argsort()].view(-1, top_k, self.shape.d_model)
+        sampled = reference.pick(b["down"].shape[0], self.shape.d_model, salt)
+        back = b["expert_out"][order.argsort().view(-1, top_k)[sampled]]
         parts = [
-            reference.wide(back[:, i], device) * reference.wide(shares[:, i : i + 1], device) for i in range(top_k)
+            reference.wide(back[:, i], device) * reference.wide(shares[sampled, i : i + 1], device)
+            for i in range(top_k)
         ]
         # Two more roundings than a plain sum of two: of each weighted part and of its weight.
-        errors["combine"] = reference.total(parts, b["down"], self.dtype, device, salt) / 2
+        errors["combine"] = reference.total(parts, b["down"][sampled], self.dtype, device, salt) / 2
         return errors
 
 

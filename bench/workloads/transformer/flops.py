@@ -59,19 +59,20 @@ def attention_flops(shape: Shape, batch: int, pairs: int) -> int:
     return 2 * 2 * batch * shape.heads * shape.head_dim * pairs
 
 
-def causal_pairs(seq: int) -> int:
-    """(query, key) pairs that a causal mask admits: a token sees itself and those before it."""
-    return seq * (seq + 1) // 2
+def causal_pairs(seq: int, window: int = 0) -> int:
+    """(query, key) pairs that a causal mask admits: a token sees itself and those before it, ``window`` in all."""
+    window = min(seq, window or seq)
+    return window * (window + 1) // 2 + (seq - window) * window
 
 
 def prefill_flops(shape: Shape, batch: int, seq: int) -> int:
     """One block over ``batch`` fresh sequences of ``seq`` tokens."""
-    return linear_flops(shape, batch * seq) + attention_flops(shape, batch, causal_pairs(seq))
+    return linear_flops(shape, batch * seq) + attention_flops(shape, batch, causal_pairs(seq, shape.window))
 
 
 def decode_flops(shape: Shape, batch: int, seq: int) -> int:
-    """One block, one new token for each sequence, the last of ``seq``: it attends to all ``seq``, including itself."""
-    return linear_flops(shape, batch) + attention_flops(shape, batch, seq)
+    """One block, one new token for each sequence, the last of ``seq``: it attends to those it sees and itself."""
+    return linear_flops(shape, batch) + attention_flops(shape, batch, shape.visible(seq))
 
 
 def train_flops(shape: Shape, batch: int, seq: int) -> int:
@@ -80,13 +81,13 @@ def train_flops(shape: Shape, batch: int, seq: int) -> int:
 
 
 def block_weights(shape: Shape, experts_used: int | None = None) -> int:
-    """Weights of a block's products, router and norms, counting ``experts_used`` experts (default: all)."""
+    """Weights of a block's products, router, sinks and norms, counting ``experts_used`` experts (default: all)."""
     used = shape.experts if experts_used is None else experts_used
     total = sum((used if p.experts > 1 else 1) * p.n * p.k for p in shape.products() if p.name != "lm_head")
     router = shape.experts * shape.d_model if shape.experts > 1 else 0
-    return total + router + 2 * shape.d_model
+    return total + router + 2 * shape.d_model + (shape.heads if shape.sinks else 0)
 
 
 def cache_values(shape: Shape, batch: int, seq: int) -> int:
-    """Keys and values that a block caches."""
-    return 2 * batch * seq * shape.kv_heads * shape.head_dim
+    """Keys and values that a block caches; with a sliding window, those of the window."""
+    return 2 * batch * shape.visible(seq) * shape.kv_heads * shape.head_dim

@@ -1,6 +1,7 @@
 """The block as a pure function of its input and weights, for autograd and for torch.compile.
 
-The same computation as :class:`bench.workloads.transformer.block.Block`, without its buffers.
+The same computation as :class:`bench.workloads.transformer.block.Block`, without its buffers, for shapes that are
+:attr:`~bench.workloads.transformer.shapes.Shape.is_plain`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import rms_norm, silu
 
 from bench.model import Device
-from bench.workloads.transformer.block import Weights, attend
+from bench.workloads.transformer import attention
+from bench.workloads.transformer.buffers import Weights
 from bench.workloads.transformer.reference import rotate
 from bench.workloads.transformer.shapes import Shape
 
@@ -62,12 +64,12 @@ def forward(
     q, k = note("q", rotate(q, *rope)), note("k", rotate(k, *rope))
     q, k, v = (part.transpose(1, 2) for part in (q, k, v))
     if cache is None:
-        a = attend(q, k, v, causal=True, device=device).transpose(1, 2)
+        a = attention.attend(q, k, v, causal=True, device=device).transpose(1, 2)
     else:
         keys, values = cache
         keys[:, :, -1:] = k
         values[:, :, -1:] = v
-        a = attend(q.reshape(batch, kv, heads // kv, width), keys, values, causal=False, device=device)
+        a = attention.attend(q.reshape(batch, kv, heads // kv, width), keys, values, causal=False, device=device)
     r1 = note("r1", x + linear("o", a.reshape(tokens, heads * width), weights.o))
     h2 = note("h2", rms_norm(r1, (d,), weights.norm2, shape.norm_eps))
     if weights.router is None:

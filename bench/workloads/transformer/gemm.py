@@ -22,8 +22,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bench.model import BenchError, Device, Variant
-from bench.workloads.transformer import dtypes, flops, freivalds, memory, shapes, torch_device
+from bench.model import BenchError, Device, Skip, Variant
+from bench.workloads.transformer import dtypes, flops, freivalds, memory, torch_device
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.job import SEED, RotatingJob, copies_for, poison, seed_of
@@ -88,8 +88,9 @@ def layout(shape: Shape, dtype: Dtype, tokens: int, product: str | None, rotatio
     Raises:
         BenchError: the tokens do not divide among the experts, or there is no such product.
     """
-    if product is not None and product not in shapes.PRODUCTS:
-        raise BenchError(f"there is no product named {product!r}", f"choose from {', '.join(shapes.PRODUCTS)}")
+    names = [each.name for each in shape.products()]
+    if product is not None and product not in names:
+        raise BenchError(f"{shape.name} has no product named {product!r}", f"choose from {', '.join(names)}")
     chosen: list[tuple[Product, int]] = []
     lm_vocab = 0
     for each in shape.products():
@@ -288,9 +289,14 @@ def build(device: Device, variant: Variant, shape: Shape) -> GemmJob:
     """Allocate a gemm variant.
 
     Raises:
-        Skip: the type is not native where it must be, or the buffers do not fit.
+        Skip: the type is not native where it must be, the layers have different products, or the buffers do not fit.
         BenchError: an unknown type, product or kind of input.
     """
+    if shape.dense_layers:
+        raise Skip(
+            f"phase gemm runs one set of products, and the layers of {shape.name} have different ones",
+            "use --phase prefill,decode, which run every kind of layer",
+        )
     tokens = (variant.batch or 1) * (variant.seq or 1)
     plan = layout(shape, dtypes.lookup(variant.dtype), tokens, variant.product, torch_device.rotation_bytes(device))
     return build_products(device, variant, plan, None if variant.product else tokens / shape.layers)

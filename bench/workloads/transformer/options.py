@@ -11,6 +11,9 @@ from bench.model import BenchError, Variant
 from bench.model.options import Names, Numbers, described, option_group
 from bench.workloads.transformer import shapes
 
+LAYERED_PHASES = ("prefill", "decode")
+"""Phases that can run several layers of a model."""
+
 SEARCH_BUDGET_S = 100.0
 """Default limit of a search in seconds; with set-up it ends within two minutes."""
 
@@ -23,7 +26,7 @@ class TransformerOptions:
     """What the transformer workload measures. With nothing named, a default suite that suits the device.
 
     Raises:
-        BenchError: a number out of range, or a search budget without a search.
+        BenchError: a number out of range, layers without a phase that has them, or a search budget without a search.
     """
 
     shape: Annotated[Names, described(f"Model shapes: {', '.join(shapes.names())}, or MxNxK for one product.")] = ()
@@ -38,6 +41,8 @@ class TransformerOptions:
     """Batch sizes."""
     seq: Numbers = ()
     """Tokens per sequence; in decode, tokens already in the cache."""
+    layers: Numbers = ()
+    """Run the model's first so many layers, each with its own weights, in place of one block of each kind."""
     inputs: Names = ()
     """Input values: normal, zeros, ones, structured."""
     detail: bool = False
@@ -48,9 +53,14 @@ class TransformerOptions:
     """Time limit of the mamf search in seconds; default: 100."""
 
     def __post_init__(self) -> None:
-        for name, numbers in (("batch", self.batch), ("seq", self.seq)):
+        for name, numbers in (("batch", self.batch), ("seq", self.seq), ("layers", self.layers)):
             if any(number < 1 for number in numbers):
                 raise BenchError(f"--{name} has a number below 1", f"use whole numbers from 1, such as --{name} 1,16")
+        if self.layers and not set(self.phase) & set(LAYERED_PHASES):
+            raise BenchError(
+                f"--layers applies only to phases {' and '.join(LAYERED_PHASES)}",
+                f"add --phase {','.join(LAYERED_PHASES)}, or leave it out",
+            )
         if self.budget_s is None:
             return
         if not (math.isfinite(self.budget_s) and self.budget_s > 0):
@@ -71,6 +81,8 @@ class BlockSettings:
     inputs: str = "normal"
     compile: bool = False
     shape_file: Path | None = None
+    layers: int | None = None
+    """First layers of the model to run; None: one block of each kind."""
     budget_s: float = SEARCH_BUDGET_S
     seed: int = 0
     """Of the inputs."""

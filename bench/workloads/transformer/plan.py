@@ -10,13 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from bench.model import BenchError, BuildContext, Device, Job, Variant
 from bench.workloads.transformer import dtypes, gemm, mamf, phases, shapes, suites
 from bench.workloads.transformer.inputs import INPUT_KINDS
-from bench.workloads.transformer.options import SEARCH_BUDGET_S, BlockSettings, TransformerOptions, settings_of
-from bench.workloads.transformer.shapes import PRODUCTS
+from bench.workloads.transformer.options import (
+    LAYERED_PHASES,
+    SEARCH_BUDGET_S,
+    BlockSettings,
+    TransformerOptions,
+    settings_of,
+)
 from bench.workloads.transformer.suites import Setting
 
 NAME = "transformer"
@@ -49,9 +55,11 @@ def plan(device: Device, options: TransformerOptions, *, smoke: bool = False) ->
     variants = []
     for phase, shape, dtype, batch, seq in chosen:
         default_batch, default_seq = suites.default_size(device, phase, shape or "", dtype)
-        for inputs in options.inputs or ("normal",):
+        depths = options.layers if phase in LAYERED_PHASES else ()
+        for inputs, layers in product(options.inputs or ("normal",), depths or (None,)):
             settings = BlockSettings(
                 inputs=inputs,
+                layers=layers,
                 compile=options.compile,
                 shape_file=options.shape_file if shape == own else None,
                 budget_s=options.budget_s or SEARCH_BUDGET_S,
@@ -59,9 +67,12 @@ def plan(device: Device, options: TransformerOptions, *, smoke: bool = False) ->
             if phase == "mamf":
                 variants.append(Variant(NAME, phase, shape, dtype, options=settings))
                 continue
+            single: tuple[str, ...] = ()
+            if options.detail and phase == "gemm":
+                single = tuple(each.name for each in shapes.load(shape, settings.shape_file).products())
             variants += [
-                Variant(NAME, phase, shape, dtype, batch or default_batch, seq or default_seq, product, settings)
-                for product in (None, *(PRODUCTS if options.detail and phase == "gemm" else ()))
+                Variant(NAME, phase, shape, dtype, batch or default_batch, seq or default_seq, name, settings)
+                for name in (None, *single)
             ]
     return variants
 

@@ -80,11 +80,21 @@ def rope(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor, dtype: Dtype, device:
 
 
 def attention(
-    q: Tensor, k: Tensor, v: Tensor, out: Tensor, causal: bool, dtype: Dtype, device: str, salt: int = 0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    causal: bool,
+    dtype: Dtype,
+    device: str,
+    salt: int = 0,
+    window: int = 0,
+    sinks: Tensor | None = None,
 ) -> float:
     """Grouped-query attention at sampled (sequence, head, row): q and out [b, heads, s, hd], k and v [b, kv, t, hd].
 
-    With ``causal``, row i sees keys 0…i; otherwise all t.
+    With ``causal``, row i sees keys 0…i, or with a ``window`` the last ``window`` of these; otherwise all t. ``sinks``
+    [heads] are logits that no value belongs to.
     """
     batch, heads, seq, width = q.shape
     group = heads // k.shape[1]
@@ -95,8 +105,12 @@ def attention(
         b, h = (step * 5) % batch, (step * 11 + step // heads) % heads
         row = (seq - 1, 0, seq // 2)[index] if index < 3 else (step * 7919) % seq
         end = row + 1 if causal else k.shape[2]
-        keys, values = (wide(t[b, h // group, :end], device) for t in (k, v))
-        p = (keys @ wide(q[b, h, row], device) / width**0.5).softmax(0)
+        first = max(0, end - window) if window else 0
+        keys, values = (wide(t[b, h // group, first:end], device) for t in (k, v))
+        scores = keys @ wide(q[b, h, row], device) / width**0.5
+        if sinks is not None:
+            scores = torch.cat((scores, wide(sinks[h : h + 1], device)))
+        p = scores.softmax(0)[: end - first]
         expected = p @ values
         bound = 4 * ATTENTION_UNITS[dtype.name] * (p @ values.abs()) + TINY
         worst = max(worst, ratio((wide(out[b, h, row], device) - expected).abs(), bound))
@@ -120,6 +134,11 @@ def total(parts: Sequence[Tensor], out: Tensor, dtype: Dtype, device: str, salt:
     zero = torch.zeros_like(terms[0])
     size, expected = sum((term.abs() for term in terms), zero), sum(terms, zero)
     return ratio((wide(out[rows], device) - expected).abs(), 2 * UNITS[dtype.name] * size + TINY)
+
+
+def total_bytes(parts: int, rows: int, width: int) -> int:
+    """Bytes at the peak of :func:`total` of this many ``parts``, given in float64."""
+    return (2 * parts + 8) * 8 * width * min(rows, max(4, ROW_BYTES // (8 * width)))
 
 
 def same(got: Tensor, expected: Tensor) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 
 from bench.data import DATA
@@ -43,9 +45,44 @@ class Shape:
     """1: a dense feed-forward."""
     top_k: int = 1
     """Experts that each token visits."""
+    shared_ffn: int = 0
+    """Inner width of the shared expert, which every token visits in addition to ``top_k`` others; 0: there is none."""
+    dense_layers: int = 0
+    """The first layers, whose feed-forward is dense where that of the others is a mixture of experts."""
+    dense_ffn: int = 0
+    """Inner width of these."""
+    window: int = 0
+    """Sliding window: a token attends to itself and the ``window`` − 1 before it. 0: to all before it."""
+    full_every: int = 0
+    """With a window: every so many layers one has none (2: layers 2, 4, 6 …). 0: every layer has the window."""
+    sinks: bool = False
+    """Whether each head has a learned logit in its softmax that no value belongs to (arXiv:2309.17453)."""
+    max_seq: int = 0
+    """Longest sequence for which these dimensions describe the model. 0: any."""
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
     source: str = "shape file"
+
+    def layer(self, index: int) -> Shape:
+        """Layer ``index`` of the model, from 0: a shape all of whose layers are as this one."""
+        windowed = bool(self.window) and not (self.full_every and (index + 1) % self.full_every == 0)
+        alike = replace(self, window=self.window if windowed else 0, full_every=0, dense_layers=0, dense_ffn=0)
+        if index >= self.dense_layers:
+            return alike
+        return replace(alike, experts=1, top_k=1, ffn=self.dense_ffn, shared_ffn=0)
+
+    def kinds(self) -> dict[Shape, int]:
+        """The kinds of layers and how many the model has of each, in the order of their first layers."""
+        return dict(Counter(self.layer(index) for index in range(self.layers)))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all layers are alike, without windows, sinks or shared experts, as in Llama 3 and Mixtral."""
+        return not (self.dense_layers or self.window or self.sinks or self.shared_ffn)
+
+    def visible(self, seq: int) -> int:
+        """Tokens of a sequence of ``seq`` that its last token attends to, itself included."""
+        return min(seq, self.window or seq)
 
     @property
     def qkv_width(self) -> int:
@@ -57,17 +94,19 @@ class Shape:
         return self.heads * self.head_dim
 
     def products(self) -> tuple[Product, ...]:
-        """The block's four products in order, then the LM head."""
+        """A block's products in order, then the LM head; of a model whose layers differ, those of its last layer."""
+        shared = (
+            Product("shared_gate_up", 2 * self.shared_ffn, self.d_model),
+            Product("shared_down", self.d_model, self.shared_ffn),
+        )
         return (
             Product("qkv", self.qkv_width, self.d_model),
             Product("o", self.d_model, self.attention_width),
             Product("gate_up", 2 * self.ffn, self.d_model, self.experts, self.top_k),
             Product("down", self.d_model, self.ffn, self.experts, self.top_k),
+            *(shared if self.shared_ffn else ()),
             Product("lm_head", self.vocab, self.d_model),
         )
-
-
-PRODUCTS = ("qkv", "o", "gate_up", "down", "lm_head")
 
 
 def names() -> tuple[str, ...]:
@@ -98,6 +137,15 @@ def load(name: str | None, shape_file: Path | None = None) -> Shape:
     return _read(SHAPES_DIR / f"{name}.toml")
 
 
+KINDS: Mapping[object, str] = {
+    "str": "a string",
+    "int": "a positive int",
+    "float": "a positive float",
+    "bool": "true or false",
+}
+"""What a value of each type must be."""
+
+
 def _read(path: Path) -> Shape:
     fix = f"write it like {SHAPES_DIR.name}/llama3-8b.toml: " + ", ".join(field.name for field in fields(Shape))
     values = read_toml(path, "shape file", fix)
@@ -112,12 +160,14 @@ def _read(path: Path) -> Shape:
         value = values[name]
         if field.type == "str":
             good = isinstance(value, str) and bool(value.strip())
+        elif field.type == "bool":
+            good = isinstance(value, bool)
         elif field.type == "float":
             good = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
         else:
             good = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if not good:
-            raise BenchError(f"the shape file {path} has {name} = {value!r}, not a positive {field.type}", fix)
+            raise BenchError(f"the shape file {path} has {name} = {value!r}, not {KINDS[field.type]}", fix)
     shape = Shape(**values)
     if shape.heads % shape.kv_heads:
         raise BenchError(
@@ -127,6 +177,13 @@ def _read(path: Path) -> Shape:
         raise BenchError(
             f"the shape file {path} has an odd head_dim {shape.head_dim}", "RoPE rotates pairs: make it even"
         )
+    if (shape.dense_layers > 0) != (shape.dense_ffn > 0) or shape.dense_layers > shape.layers:
+        raise BenchError(
+            f"the shape file {path} has {shape.dense_layers} dense layers of width {shape.dense_ffn}",
+            f"give both dense_layers, at most {shape.layers}, and dense_ffn, or neither",
+        )
+    if shape.full_every and not shape.window:
+        raise BenchError(f"the shape file {path} has full_every but no window", "give window, or leave out full_every")
     if shape.top_k > shape.experts:
         raise BenchError(f"the shape file {path} has top_k {shape.top_k} of {shape.experts} experts", "lower top_k")
     return shape

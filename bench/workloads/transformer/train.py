@@ -15,7 +15,9 @@ from torch import Tensor
 
 from bench.model import Device
 from bench.workloads.transformer import freivalds, functional, reference
-from bench.workloads.transformer.block import experts_used, make_weights, rope_tables, weight_shapes
+from bench.workloads.transformer.attention import rope_tables
+from bench.workloads.transformer.block import experts_used
+from bench.workloads.transformer.buffers import make_weights, weight_shapes
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.shapes import Shape

@@ -10,19 +10,21 @@ import torch
 
 from bench.model import Device
 from bench.workloads.transformer import (
-    block,
+    attention,
     dtypes,
-    functional,
     phases,
     shapes,
+    stack,
 )
 from bench.workloads.transformer.block import Block
 from tests.support import transformer_reference as reference
 from tests.support.transformer import (
+    BLOCKS,
     CPU,
     DENSE,
     MIXTURE,
-    SHAPES,
+    SHARED,
+    WINDOWED,
     all_right,
     make_block,
     make_train_block,
@@ -32,7 +34,7 @@ TOLERANCE = {"fp32": 2e-5, "fp16": 2e-2, "bf16": 1e-1}
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
+@pytest.mark.parametrize("shape", BLOCKS, ids=lambda s: s.name)
 def test_prefill_agrees_with_the_reference(shape, dtype):
     one = make_block(shape, dtype)
     x = one.buffers["x"].double().view(2, 12, -1)
@@ -47,15 +49,16 @@ def test_prefill_agrees_with_the_reference(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
+@pytest.mark.parametrize("shape", BLOCKS, ids=lambda s: s.name)
 def test_decode_on_a_cache_equals_the_last_token_of_prefill(shape, dtype):
     whole = make_block(shape, dtype, batch=3, seq=10)
     step = make_block(shape, dtype, "decode", batch=3, seq=10)
     step.weights = whole.weights
     step._projections.clear()
     _, k, v = whole.qkv_views()
-    step.buffers["keys"][:, :, :-1] = k[:, :, :-1]
-    step.buffers["values"][:, :, :-1] = v[:, :, :-1]
+    cached = step.buffers["keys"].shape[2]
+    step.buffers["keys"][:, :, :-1] = k[:, :, -cached:-1]
+    step.buffers["values"][:, :, :-1] = v[:, :, -cached:-1]
     step.buffers["x"].copy_(whole.buffers["x"].view(3, 10, -1)[:, -1])
     step.poison()
     step.prepare()
@@ -82,11 +85,36 @@ def test_a_wrong_weight_is_caught(name, phase, dtype):
     assert not all_right(one.check("cpu"))
 
 
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+@pytest.mark.parametrize(("shape", "name"), [(WINDOWED, "sinks"), (SHARED, "shared_gate_up"), (SHARED, "shared_down")])
+def test_a_wrong_sink_or_shared_expert_is_caught(shape, name, phase):
+    one = make_block(shape, phase=phase)
+    assert all_right(one.check("cpu"))
+    before = one.weights.extra[name].clone()
+    one.weights.extra[name].flatten()[::3] += 0.5
+    one.run()
+    one.weights.extra[name].copy_(before)
+    assert not all_right(one.check("cpu"))
+
+
+@pytest.mark.parametrize("window", [4, 6])
+def test_a_wrong_window_is_caught(window):
+    one = make_block(WINDOWED)
+    one._mask = attention.window_mask(12, window, one.dtype, CPU)
+    one.run()
+    assert one.check("cpu")["attention"] > 1
+
+
+def test_a_forgotten_shared_expert_is_caught():
+    one = make_block(SHARED)
+    one.buffers["y"].sub_(one.buffers["shared_down"])
+    assert one.check("cpu")["residual2"] > 1
+
+
 def test_a_mask_that_is_not_causal_is_caught(monkeypatch):
-    right_way = block.attend
-    monkeypatch.setattr(block, "attend", lambda q, k, v, causal, device: right_way(q, k, v, False, device))
+    right_way = attention.attend
+    monkeypatch.setattr(attention, "attend", lambda q, k, v, causal, device: right_way(q, k, v, False, device))
     assert make_block(DENSE).check("cpu")["attention"] > 1
-    monkeypatch.setattr(functional, "attend", lambda q, k, v, causal, device: right_way(q, k, v, False, device))
     found = make_train_block(DENSE).check("cpu")
     assert found["attention"] > 1
     assert found["attention_dx"] > 1
@@ -99,7 +127,7 @@ def test_a_mask_off_by_one_is_caught(monkeypatch, shift):
         mask[0, 0] = True
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
 
-    monkeypatch.setattr(block, "attend", attend)
+    monkeypatch.setattr(attention, "attend", attend)
     assert make_block(DENSE).check("cpu")["attention"] > 1
 
 
@@ -161,11 +189,11 @@ def test_only_gpus_without_grouped_fused_attention_repeat_keys():
     old, new = Device("cuda", 0, "old", arch="sm_75"), Device("cuda", 0, "new", arch="sm_90")
     shape, fp32, fp16 = shapes.load("tiny"), dtypes.lookup("fp32"), dtypes.lookup("fp16")
     whole = 2 * 2 * shape.heads * 64 * shape.head_dim
-    assert block.expanded_bytes(shape, fp16, 2, 64, old) == 2 * whole
-    assert block.expanded_bytes(shape, fp16, 2, 64, new) == block.expanded_bytes(shape, fp16, 2, 64, CPU) == 0
-    assert block.expanded_bytes(shape, fp32, 2, 64, new) == 4 * whole
+    assert attention.expanded_bytes(shape, fp16, 2, 64, old) == 2 * whole
+    assert attention.expanded_bytes(shape, fp16, 2, 64, new) == attention.expanded_bytes(shape, fp16, 2, 64, CPU) == 0
+    assert attention.expanded_bytes(shape, fp32, 2, 64, new) == 4 * whole
     alike = dataclasses.replace(shape, kv_heads=shape.heads)
-    assert block.expanded_bytes(alike, fp32, 2, 64, new) == 0
+    assert attention.expanded_bytes(alike, fp32, 2, 64, new) == 0
     large = shapes.load("llama3-8b")
-    sizes = [phases.memory_bytes(large, fp16, "prefill", 2, 1024, 3, device) for device in (new, old)]
+    sizes = [phases.memory_bytes(stack.plan(large), fp16, "prefill", 2, 1024, 3, device) for device in (new, old)]
     assert sizes[1] - sizes[0] == 3 * 2 * (2 * 2 * large.heads * 1024 * large.head_dim)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import flop_counter
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.model import Device, Variant
 from bench.workloads import load
 from bench.workloads.transformer import (
     block,
+    buffers,
     dtypes,
     flops,
     functional,
     gemm,
     phases,
     shapes,
+    stack,
     torch_device,
 )
 from tests.support.transformer import (
+    BLOCKS,
     CPU,
     MIXTURE,
     full_attention,
@@ -29,18 +33,17 @@ from tests.support.transformer import (
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode", "train"])
-@pytest.mark.parametrize("name", [*shapes.names(), "mixture"])
+@pytest.mark.parametrize("name", [*(name for name in shapes.names() if shapes.load(name).is_plain), "mixture"])
 def test_flops_agree_with_torchs_own_counter(name, phase):
     shape = MIXTURE if name == "mixture" else shapes.load(name)
     batch, seq = 2, 8
     meta = Device("meta", 0, "meta")
     dtype = dtypes.lookup("bf16")
     rows = batch if phase == "decode" else batch * seq
-    weights = block.Weights(
-        **{"router": None}
-        | {
+    weights = buffers.Weights.of(
+        {
             key: torch.empty(size, dtype=dtype.torch_dtype, device="meta", requires_grad=phase == "train")
-            for key, size in block.weight_shapes(shape).items()
+            for key, size in buffers.weight_shapes(shape).items()
         }
     )
     x = torch.empty(rows, shape.d_model, dtype=dtype.torch_dtype, device="meta", requires_grad=phase == "train")
@@ -78,13 +81,27 @@ def test_flops_agree_with_torchs_own_counter(name, phase):
         assert causal == full_attention(shape, batch, seq, phase) * (seq - 1) // (2 * seq)
 
 
-def test_flops_of_what_really_runs(monkeypatch):
+def cpu_attention(query, key, value, *args, out_shape=None, **kwargs):
+    """torch's counter knows the GPU's kernel of the same sizes, not the CPU's."""
+    return flop_counter.sdpa_flop_count(query, (key[0], query[1], *key[2:]), (value[0], query[1], *value[2:]))
+
+
+OWN_KERNEL = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: cpu_attention}
+
+
+@pytest.mark.parametrize("shape", BLOCKS, ids=lambda shape: shape.name)
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+def test_flops_of_what_really_runs(phase, shape):
     """The job's own code, not only the formulas' twin, does the FLOPs that it states."""
-    for phase, one in (("prefill", make_block(MIXTURE)), ("decode", make_block(MIXTURE, phase="decode"))):
-        with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            one.run()
-        rows = 2 if phase == "decode" else 24
-        assert counter.get_total_flops() == flops.linear_flops(MIXTURE, rows) + full_attention(MIXTURE, 2, 12, phase)
+    one = make_block(shape, phase=phase)
+    counter = FlopCounterMode(display=False, custom_mapping=OWN_KERNEL)
+    with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter:
+        one.run()
+    rows = 2 if phase == "decode" else 24
+    assert counter.get_total_flops() == flops.linear_flops(shape, rows) + full_attention(shape, 2, 12, phase)
+
+
+def test_flops_of_a_training_step():
     one = make_train_block(MIXTURE)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         one.run()
@@ -115,6 +132,48 @@ def test_published_sizes():
     mixtral = shapes.load("mixtral-8x7b")
     assert flops.block_weights(mixtral) * 32 + 2 * 32000 * 4096 == pytest.approx(46.7e9, rel=2e-3)
     assert flops.block_weights(mixtral, 2) * 32 + 2 * 32000 * 4096 == pytest.approx(12.9e9, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "active"),
+    [
+        ("qwen3-32b", 32.8e9, 32.8e9),
+        ("qwen3-30b-a3b", 30.5e9, 3.3e9),
+        ("qwen3-235b-a22b", 235e9, 22e9),
+        ("gpt-oss-20b", 20.9e9, 3.6e9),
+        ("gpt-oss-120b", 116.8e9, 5.1e9),
+        ("llama4-scout", 109e9, 17e9),
+    ],
+)
+def test_published_sizes_of_models_of_today(name, total, active):
+    """Total and active parameters as the models' cards give them; gpt-oss counts no embedding among the active."""
+    shape = shapes.load(name)
+    vocabulary = shape.vocab * shape.d_model
+    parameters = sum(count * flops.block_weights(kind) for kind, count in shape.kinds().items())
+    visited = sum(
+        count * flops.block_weights(kind, min(kind.top_k, kind.experts)) for kind, count in shape.kinds().items()
+    )
+    assert parameters + 2 * vocabulary == pytest.approx(total, rel=0.02)
+    assert visited + (1 if name.startswith("gpt-oss") else 2) * vocabulary == pytest.approx(active, rel=0.04)
+
+
+def test_work_of_a_window_by_hand():
+    """gpt-oss-20b, 2048 tokens: a windowed layer sees 128·129/2 + 1920·128 pairs, a full one 2048·2049/2."""
+    windowed, full = shapes.load("gpt-oss-20b").kinds()
+    assert flops.prefill_flops(full, 1, 2048) - flops.prefill_flops(windowed, 1, 2048) == 4 * 64 * 64 * (
+        2_098_176 - 254_016
+    )
+    assert flops.decode_flops(full, 8, 2048) - flops.decode_flops(windowed, 8, 2048) == 4 * 8 * 64 * 64 * 1920
+    assert flops.cache_values(windowed, 8, 2048) == 2 * 8 * 128 * 8 * 64
+    assert flops.cache_values(full, 8, 2048) == 2 * 8 * 2048 * 8 * 64
+
+
+def test_work_of_a_shared_expert_by_hand():
+    """Llama 4 Scout: a token visits one of 16 experts and the shared one, each of 3 · 5120 · 8192 weights."""
+    scout = shapes.load("llama4-scout")
+    attention = 5120 * (40 + 16) * 128 + 40 * 128 * 5120
+    assert flops.linear_flops(scout, 7) == 2 * 7 * (attention + 2 * 3 * 5120 * 8192 + 16 * 5120)
+    assert flops.block_weights(scout) == attention + 17 * 3 * 5120 * 8192 + 16 * 5120 + 2 * 5120
 
 
 def test_intensity_of_decode_grows_with_the_batch():
@@ -160,7 +219,7 @@ def test_gemm_and_prefill_of_a_model_differ_by_attention_alone():
     plan = gemm.layout(shape, dtype, tokens, None, 1)
     by_gemm = rate / plan.flops_per_iteration * tokens / shape.layers
     prefill = flops.prefill_flops(shape, 1, tokens)
-    by_prefill = rate / prefill * phases.model_tokens(shape, dtype, "prefill", 1, tokens, 1)
+    by_prefill = rate / prefill * phases.model_tokens(stack.plan(shape), dtype, "prefill", 1, tokens, {shape: 1})[0]
     attention = flops.attention_flops(shape, 1, flops.causal_pairs(tokens))
     head = flops.head_flops(shape, tokens) / shape.layers
     assert by_prefill / by_gemm == pytest.approx((prefill - attention + head) / (prefill + head), rel=1e-3)

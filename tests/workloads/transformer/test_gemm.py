@@ -21,6 +21,7 @@ from bench.workloads.transformer.options import BlockSettings
 from tests.support.transformer import (
     CPU,
     DENSE,
+    PRODUCTS,
     gpu,
 )
 
@@ -43,7 +44,7 @@ def test_products_are_right_before_and_after_a_window(dtype: str) -> None:
     job.sync()
     audit = job.audit()
     assert audit.ok
-    assert set(audit.details) == {f"freivalds_{name}" for name in shapes.PRODUCTS}
+    assert set(audit.details) == {f"freivalds_{name}" for name in PRODUCTS}
     assert all(value <= 1 for value in audit.details.values())
     assert job.facts.native == dtypes.native(CPU, dtypes.lookup(dtype))
     job.close()
@@ -52,7 +53,7 @@ def test_products_are_right_before_and_after_a_window(dtype: str) -> None:
 
 @pytest.mark.usefixtures("small_cache")
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-@pytest.mark.parametrize("product", shapes.PRODUCTS)
+@pytest.mark.parametrize("product", PRODUCTS)
 def test_one_wrong_element_is_caught(dtype: str, product: str) -> None:
     job = gemm.build(CPU, variant(dtype), shapes.load("tiny"))
     job.launch(1)

@@ -13,6 +13,7 @@ from bench.workloads.transformer import (
 from bench.workloads.transformer.options import TransformerOptions
 from tests.support.transformer import (
     CPU,
+    PRODUCTS,
 )
 
 
@@ -33,7 +34,7 @@ def test_an_unknown_name_is_refused_with_the_choices(changes: dict[str, object],
 
 def test_detail_adds_a_variant_per_product() -> None:
     planned = load("transformer").plan(CPU, TransformerOptions(shape=("tiny",), dtype=("fp32",), detail=True))
-    assert [v.product for v in planned] == [None, *shapes.PRODUCTS]
+    assert [v.product for v in planned] == [None, *PRODUCTS]
     assert flops.product_flops(shapes.load("tiny").products()[0], 10) == 2 * 10 * 768 * 512
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from bench.model import BenchError
 from bench.workloads.transformer import shapes
+from bench.workloads.transformer.shapes import Shape
 
 TINY = (shapes.SHAPES_DIR / "tiny.toml").read_text(encoding="utf-8")
 
@@ -20,6 +21,10 @@ TINY = (shapes.SHAPES_DIR / "tiny.toml").read_text(encoding="utf-8")
         ("head_dim = 64", "head_dim = 63", "odd"),
         ("ffn = 1536", "ffn = 1536\ntop_k = 4", "top_k"),
         ("ffn = 1536", "ffn = ", "not valid TOML"),
+        ("ffn = 1536", "ffn = 1536\nsinks = 1", "not true or false"),
+        ("ffn = 1536", "ffn = 1536\nfull_every = 2", "no window"),
+        ("ffn = 1536", "ffn = 1536\ndense_layers = 3", "3 dense layers of width 0"),
+        ("ffn = 1536", "ffn = 1536\ndense_layers = 9\ndense_ffn = 64", "9 dense layers"),
     ],
 )
 def test_a_bad_shape_file_is_refused(old, new, words, tmp_path):
@@ -53,3 +58,16 @@ def test_a_copied_shape_with_its_old_name_is_refused_by_file(tmp_path, monkeypat
     assert "'mine'" in refused.value.fix
     (tmp_path / "mine.toml").write_text(TINY.replace('"tiny"', '"mine"'), encoding="utf-8")
     assert shapes.load("mine").name == "mine"
+
+
+def test_kinds_of_layers():
+    oss = shapes.load("gpt-oss-20b")
+    assert [oss.layer(index).window for index in range(4)] == [128, 0, 128, 0]
+    assert list(oss.kinds().values()) == [12, 12]
+    own = Shape("own", 64, 5, 4, 2, 16, 32, 256, experts=4, top_k=2, shared_ffn=32, dense_layers=2, dense_ffn=96)
+    (dense, first), (mixture, others) = own.kinds().items()
+    assert (first, others) == (2, 3)
+    assert (dense.experts, dense.top_k, dense.ffn, dense.shared_ffn) == (1, 1, 96, 0)
+    assert (mixture.experts, mixture.top_k, mixture.ffn, mixture.shared_ffn) == (4, 2, 32, 32)
+    eight = shapes.load("llama3-8b")
+    assert eight.kinds() == {eight: 32}

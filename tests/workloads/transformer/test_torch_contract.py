@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.workloads.transformer import block, dtypes, gemm
+from bench.workloads.transformer import attention, dtypes, gemm
 from tests.support.transformer import gpu
 
 STUBS = (Path(torch.__file__).parent / "_C" / "__init__.pyi").read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def test_attention_and_norm_of_each_generation_fit_on_cuda(queries, causal, dtyp
     with FakeTensorMode(), torch.no_grad():
         q = torch.empty(2, 4, queries, 16, dtype=dtype, device="cuda:0")
         k, v = (torch.empty(2, 2, 8, 16, dtype=dtype, device="cuda:0") for _ in range(2))
-        out = block.attend(q, k, v, causal, gpu(arch))
+        out = attention.attend(q, k, v, causal, gpu(arch))
         normed = torch.nn.functional.rms_norm(q, (16,), torch.empty(16, dtype=dtype, device="cuda:0"), 1e-5)
     for result in (out, normed):
         assert (result.shape, result.dtype, result.device) == (q.shape, dtype, torch.device("cuda", 0))
