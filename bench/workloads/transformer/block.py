@@ -2,10 +2,10 @@
 
 RMSNorm → QKV → RoPE → grouped-query attention → O → residual → RMSNorm → SwiGLU (or a mixture of experts) → residual,
 as in Llama 3 (arXiv:2407.21783) and Mixtral (arXiv:2401.04088); where the shape says so, with a sliding window and
-sinks (gpt-oss, arXiv:2508.10925) and with a shared expert (DeepSeekMoE, arXiv:2401.06066). Weights are stored [n, k]. Every stage writes into a
-buffer of its own that outlives the run, so that each can be checked afterwards. Attention returns a new tensor (torch
-gives it no ``out``), which the allocator serves from its cache each time. So do norms outside the CPU, where torch's
-fused kernel is one launch instead of seven.
+sinks (gpt-oss, arXiv:2508.10925) and with a shared expert (DeepSeekMoE, arXiv:2401.06066). Weights are stored [n, k].
+Every stage writes into a buffer of its own that outlives the run, so that each can be checked afterwards. Attention
+returns a new tensor (torch gives it no ``out``), which the allocator serves from its cache each time. So do norms
+outside the CPU, where torch's fused kernel is one launch instead of seven.
 
 Routing to experts needs no host round trip inside a window: inputs are fixed, so :meth:`Block.prepare` counts the
 tokens of each expert once, and the check compares every later run with those counts.
