@@ -87,8 +87,10 @@ cards: setup ## measure this machine's CPU twice (6 minutes, nothing else runnin
 	  $(BITWATT) run --device cpu --host-label virtual-shared --out $$new $(ARGS) || exit; sleep 60; done && \
 	  $(BITWATT) results add $$new/*.csv && rm -r $$new
 
-wheel: setup-dev ## build the wheel in dist/
-	$(BIN)/python -m build --wheel
+wheel: setup-dev ## build the sdist and the wheel in dist/, labelled for every Linux that it runs on (manylinux)
+	rm -rf build/wheel && $(BIN)/python -m build --outdir build/wheel
+	mkdir -p dist && mv build/wheel/*.tar.gz dist/
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair -w dist build/wheel/*.whl
 
 clean: ## remove everything built, never a result
 	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .fuzz mutants

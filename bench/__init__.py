@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bench.measure.plan import RunPlan
     from bench.model import Record
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["RunPlan", "__version__", "compare", "read", "run"]
 
 
@@ -68,6 +69,14 @@ def compare(frame: pd.DataFrame, *, baseline: str | None = None, by: str = "card
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # As of the installation, from the git tag; unknown in a copy of the source that is not installed.
+        from importlib import metadata
+
+        try:
+            return metadata.version("bitwatt")
+        except metadata.PackageNotFoundError:
+            return "0+unknown"
     if name == "RunPlan":
         from bench.measure.plan import RunPlan
 

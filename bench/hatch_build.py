@@ -14,10 +14,14 @@ class NativeLibraryHook(BuildHookInterface[Any]):
     """The wheel is of no Python version in particular, but of one platform."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile ``kernels/*.c`` into ``bench/_native`` and add it to the wheel."""
+        """Compile ``kernels/*.c``: for an editable install into ``bench/_native``, else into the build folder.
+
+        ``_PYTHON_HOST_PLATFORM=linux-aarch64 CC=aarch64-linux-gnu-gcc`` makes a wheel for another machine.
+        """
         if self.target_name != "wheel":
             return
         root = Path(self.root)
+        platform = sysconfig.get_platform()
         sys.path.insert(0, self.root)
         try:
             from bench.model import BenchError
@@ -25,10 +29,13 @@ class NativeLibraryHook(BuildHookInterface[Any]):
         finally:
             sys.path.remove(self.root)
         try:
-            library = kernels.ensure_library()
+            if version == "editable":
+                kernels.ensure_library()
+            else:
+                library = root / "build" / platform / kernels.LIBRARY
+                kernels.build_library(kernels.kernel_dir(), library, machine=platform.rpartition("-")[2])
+                build_data["force_include"][str(library)] = f"bench/_native/{kernels.LIBRARY}"
         except BenchError as error:
             raise SystemExit(f"bitwatt: {error}") from error
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-        if version != "editable":
-            build_data["force_include"][str(library)] = str(library.relative_to(root))
+        build_data["tag"] = f"py3-none-{platform.replace('-', '_').replace('.', '_')}"

@@ -175,13 +175,16 @@ def ensure_library() -> Path:
     return path
 
 
-def build_library(sources: Path, target: Path, *, defines: tuple[str, ...] = ()) -> None:
+def build_library(
+    sources: Path, target: Path, *, defines: tuple[str, ...] = (), machine: str = platform.machine()
+) -> None:
     """Compile ``sources``/*.c into the shared library ``target``; it appears whole or not at all.
 
     Args:
         sources: folder of the C files and their headers.
         target: the library to write.
         defines: further compiler arguments, for tests.
+        machine: what the compiler compiles for, as ``platform.machine()`` names it.
 
     Raises:
         BenchError: no C compiler, or it fails.
@@ -193,7 +196,7 @@ def build_library(sources: Path, target: Path, *, defines: tuple[str, ...] = ())
     with tempfile.TemporaryDirectory(prefix="bitwatt-build-", dir=target.parent) as folder:
         objects: list[str] = []
         commands: list[list[str]] = []
-        for unit in units(platform.machine()):
+        for unit in units(machine):
             objects.append(str(Path(folder) / f"{unit.name}.o"))
             arguments = [*COMMON_FLAGS, *order, *unit.flags, *defines]
             commands.append([*compiler, *arguments, "-c", str(sources / unit.source), "-o", objects[-1]])
