@@ -27,7 +27,7 @@ GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 BOX := $(OUT)/box-$(shell date -u +%Y%m%dT%H%M%SZ)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format fuzz mutate microbench sass results cards wheel clean setup setup-dev
+.PHONY: help bench test test-all smoke compare report lint ruff mypy clang-format fuzz mutate microbench sass results cards wheel docs linkcheck clean setup setup-dev
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -92,8 +92,14 @@ wheel: setup-dev ## build the sdist and the wheel in dist/, labelled for every L
 	mkdir -p dist && mv build/wheel/*.tar.gz dist/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair -w dist build/wheel/*.whl
 
+docs: setup-dev ## build the documentation site in docs/_build/html; every warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+linkcheck: setup-dev ## ask every address in the documents (needs a network)
+	$(BIN)/python -m sphinx -q -b linkcheck docs docs/_build/linkcheck
+
 clean: ## remove everything built, never a result
-	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .fuzz mutants
+	rm -rf $(VENV) build dist bench/_native .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .fuzz mutants docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime
