@@ -24,6 +24,8 @@ from bench.cli import (
     fleet,
     options,
     outliers,
+    rank,
+    reference,
     report,
     results,
     sensor,
@@ -67,6 +69,7 @@ for command, name in (
     (working.worker, "worker"),
     (merging.merge, "merge"),
     (outliers.outliers, "outliers"),
+    (rank.rank, "rank"),
     (sensor.sensor, "sensor"),
     (calibrate.calibrate, "calibrate"),
     (verify.verify, "verify"),
@@ -74,6 +77,7 @@ for command, name in (
 ):
     app.command(command, name=name)
 app.command(fleet.app)
+app.command(reference.app)
 app.command(results.app)
 
 

@@ -18,6 +18,7 @@ from bench.output.document import Document, Grid
 from bench.output.economics import economics
 from bench.output.formats import PIPE_WIDTH, Format, render
 from bench.output.outliers import outliers
+from bench.output.rank import rank
 from bench.output.run import run
 from bench.output.sensor import sensor_file, sensor_test
 from bench.output.sweep import sweep
@@ -34,6 +35,7 @@ __all__ = [
     "dispatch",
     "economics",
     "outliers",
+    "rank",
     "render",
     "run",
     "schedule_rows",
