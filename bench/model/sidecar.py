@@ -307,7 +307,7 @@ def _check_audit(audit: AuditNote) -> None:
             raise ValueError(f"{header[:20]!r}… is not the hex text of a header's first 76 bytes")
         wrong = next((nonce for nonce in nonces if not 0 <= nonce < 2**32), None)
         if wrong is not None:
-            raise ValueError(f"{wrong:.9g} is not a nonce of 32 bits")
+            raise ValueError(f"{_shown(wrong)} is not a nonce of 32 bits")
 
 
 _HEADER = re.compile(r"[0-9a-f]{152}")
@@ -317,7 +317,15 @@ def _check_bounds(item: Any) -> None:
     for name, (low, high) in BOUNDS[type(item)].items():
         value = getattr(item, name)
         if value is not None and not low <= value <= high:
-            raise ValueError(f"{name} is {value:.9g}, not within {low:.9g} and {high:.9g}")
+            raise ValueError(f"{name} is {_shown(value)}, not within {low:.9g} and {high:.9g}")
+
+
+def _shown(value: float) -> str:
+    """A number for a message; JSON's whole numbers may be too large for a float."""
+    try:
+        return f"{value:.9g}"
+    except OverflowError:
+        return "beyond 1e308"
 
 
 class _Kind(msgspec.Struct):
