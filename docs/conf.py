@@ -15,6 +15,7 @@ exclude_patterns = ["_build", "_ext", "examples"]
 html_theme = "furo"
 html_title = "bitwatt"
 html_extra_path = ["llms.txt"]
+smartquotes = False  # a flag begins with two hyphens
 html_copy_source = False
 html_show_sphinx = False
 myst_enable_extensions = ["deflist"]

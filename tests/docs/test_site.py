@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.doc_blocks import ROOT
+from tests.support.pages import broken_links
 
 pytest.importorskip("sphinx")
 
@@ -21,23 +22,8 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
 
 
 def dead_links(folder: Path) -> list[str]:
-    """Targets of a page's ``href`` and ``src`` within the site that do not exist, anchors too."""
-    found = []
-    ids: dict[Path, set[str]] = {}
-    for page in folder.rglob("*.html"):
-        for target in re.findall(r'(?:href|src)="([^"]+)"', page.read_text()):
-            if re.match(r"\w+:", target):
-                continue
-            name, _, anchor = target.partition("#")
-            path = page.parent / name.partition("?")[0] if name else page
-            if not path.exists():
-                found.append(f"{page.name}: {target}")
-            elif anchor and path.suffix == ".html":
-                path = path.resolve()
-                ids.setdefault(path, set(re.findall(r'\bid="([^"]+)"', path.read_text())))
-                if anchor not in ids[path]:
-                    found.append(f"{page.name}: {target}")
-    return found
+    """Links within the site that lead nowhere; those to other sites are for ``make linkcheck``."""
+    return [found for found in broken_links(folder) if "://" not in found]
 
 
 @pytest.mark.slow
