@@ -13,6 +13,7 @@ from bench.model import Device
 from bench.workloads.transformer import dtypes, flops
 from bench.workloads.transformer.block import Block
 from bench.workloads.transformer.inputs import Values
+from bench.workloads.transformer.latent import LatentBlock
 from bench.workloads.transformer.shapes import Shape
 from bench.workloads.transformer.train import TrainBlock
 
@@ -22,10 +23,13 @@ MIXTURE = dataclasses.replace(DENSE, name="mixture", experts=4, top_k=2)
 SHAPES = [DENSE, MIXTURE]
 WINDOWED = dataclasses.replace(MIXTURE, name="windowed", window=5, sinks=True)
 SHARED = dataclasses.replace(MIXTURE, name="shared", top_k=1, shared_ffn=32)
-BLOCKS = [*SHAPES, WINDOWED, SHARED]
+LATENT = dataclasses.replace(
+    SHARED, name="latent", kv_heads=4, head_dim=24, rope_dim=8, v_dim=16, q_lora=32, kv_lora=48
+)
+BLOCKS = [*SHAPES, WINDOWED, SHARED, LATENT]
 """Every kind of block."""
 ALTERNATING = dataclasses.replace(WINDOWED, name="alternating", full_every=2)
-DENSE_FIRST = dataclasses.replace(SHARED, name="dense-first", layers=3, dense_layers=1, dense_ffn=128)
+DENSE_FIRST = dataclasses.replace(LATENT, name="dense-first", layers=3, dense_layers=1, dense_ffn=128)
 MIXES = [ALTERNATING, DENSE_FIRST]
 """Models whose layers differ."""
 PRODUCTS = ("qkv", "o", "gate_up", "down", "lm_head")
@@ -36,7 +40,8 @@ def gpu(arch="sm_90", index=0):
 
 
 def make_block(shape, dtype="fp32", phase="prefill", batch=2, seq=12):
-    one = Block(CPU, shape, dtypes.lookup(dtype), phase, batch, seq, Values(CPU, "normal", 1))
+    kind = LatentBlock if shape.kv_lora else Block
+    one = kind(CPU, shape, dtypes.lookup(dtype), phase, batch, seq, Values(CPU, "normal", 1))
     with torch.no_grad():
         one.prepare()
     return one
@@ -54,8 +59,9 @@ def all_right(errors):
 
 def full_attention(shape, batch, seq, phase):
     """FLOPs that torch counts for attention: it knows no mask, but a step of decode has only the window cached."""
-    pairs = shape.visible(seq) if phase == "decode" else seq * seq
-    return flops.attention_flops(shape, batch, pairs) * (3 if phase == "train" else 1)
+    if phase == "decode":
+        return flops.cached_attention_flops(shape, batch, shape.visible(seq))
+    return flops.attention_flops(shape, batch, seq * seq) * (3 if phase == "train" else 1)
 
 
 class Allocations(TorchDispatchMode):

@@ -14,7 +14,7 @@ from bench.workloads.transformer.shapes import Shape
 
 def rope_tables(shape: Shape, positions: Tensor, dtype: Dtype) -> tuple[Tensor, Tensor]:
     """Cosines and sines [positions, 1, hd/2] in the block's type, computed in float64 on the CPU."""
-    half = shape.head_dim // 2
+    half = shape.rotated_dim // 2
     rates = shape.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
     angles = positions.double().cpu()[:, None, None] * rates
     cos, sin = (table.to(dtype.torch_dtype).to(positions.device) for table in (angles.cos(), angles.sin()))
@@ -113,7 +113,12 @@ def require(device: Device, shape: Shape, dtype: Dtype, seq: int) -> None:
 
 
 def expanded_bytes(shape: Shape, dtype: Dtype, batch: int, seq: int, device: Device) -> int:
-    """Bytes of keys and values repeated to all query heads, where :func:`attend` does that; else 0."""
+    """Bytes of keys and values repeated to all query heads, where :func:`attend` does that; else 0.
+
+    In latent attention, of values padded to the width of keys, and of what attention returns for them.
+    """
+    if shape.kv_lora:
+        return 2 * batch * shape.heads * seq * shape.head_dim * dtype.itemsize
     if shape.heads == shape.kv_heads or not groups_unfused(device, dtype.itemsize):
         return 0
     return 2 * batch * shape.heads * seq * shape.head_dim * dtype.itemsize

@@ -68,6 +68,12 @@ class Block:
 
     def _set_views(self) -> None:
         """Create views of the buffers once: in every run they would cost a small decode step a few percent."""
+        b = self.buffers
+        swiglus = [("gate_up", "act"), *([("shared_gate_up", "shared_act")] if self.shape.shared_ffn else [])]
+        self._gates = {act: (*b[source].chunk(2, dim=-1), b[act]) for source, act in swiglus}
+        self._set_attention_views()
+
+    def _set_attention_views(self) -> None:
         shape, half, b = self.shape, self.shape.head_dim // 2, self.buffers
         heads, kv, width = shape.heads, shape.kv_heads, shape.head_dim
         rotated = b["rotated"].view(self.batch, -1, heads + kv, width)
@@ -77,8 +83,6 @@ class Block:
         self._qkv = tuple(
             part.transpose(1, 2) for part in (rotated[:, :, :heads], rotated[:, :, heads:], qkv[:, :, heads + kv :])
         )
-        self._swiglus = [("gate_up", "act"), *([("shared_gate_up", "shared_act")] if shape.shared_ffn else [])]
-        self._gates = {act: (*b[source].chunk(2, dim=-1), b[act]) for source, act in self._swiglus}
         if self.phase == "decode":
             self._grouped = self._qkv[0].view(self.batch, kv, heads // kv, width)
             self._newest = b["keys"][:, :, -1:], b["values"][:, :, -1:]
@@ -123,21 +127,20 @@ class Block:
 
     def _until_norm2(self) -> None:
         b, w = self.buffers, self.weights
-        self._norm("x", w.norm1, "h1")
+        self._norm(b["x"], w.norm1, "h1")
         torch.mm(b["h1"], w.qkv.t(), out=b["qkv"])
-        self._rope()
-        self.attended = self._prefill_attention() if self.phase == "prefill" else self._decode_attention()
+        self.attended = self._attention()
         torch.mm(self.attended, w.o.t(), out=b["o"])
         torch.add(b["x"], b["o"], out=b["r1"])
-        self._norm("r1", w.norm2, "h2")
+        self._norm(b["r1"], w.norm2, "h2")
 
     def _until_router(self) -> None:
         self._until_norm2()
         if self.weights.router is not None:
             torch.mm(self.buffers["h2"], self.weights.router.t(), out=self.buffers["logits"])
 
-    def _norm(self, source: str, weight: Tensor, target: str) -> None:
-        x, eps = self.buffers[source], self.shape.norm_eps
+    def _norm(self, x: Tensor, weight: Tensor, target: str) -> None:
+        eps = self.shape.norm_eps
         if self.device.kind != "cpu":
             self.buffers[target] = torch.nn.functional.rms_norm(x, (x.shape[1],), weight, eps)
             return
@@ -146,6 +149,11 @@ class Block:
         scratch.square_().mul_(1.0 / x.shape[1]).add_(eps).rsqrt_()
         torch.mul(x, scratch, out=out)
         out.mul_(weight)
+
+    def _attention(self) -> Tensor:
+        """From the joined projection to the heads' outputs [rows, attention width]."""
+        self._rope()
+        return self._prefill_attention() if self.phase == "prefill" else self._decode_attention()
 
     def _rope(self) -> None:
         """Rotate queries and keys together: they are adjacent in the buffer."""
@@ -218,8 +226,7 @@ class Block:
         errors = {
             "norm1": reference.norm(b["x"], w.norm1, eps, b["h1"], dtype, device, salt),
             "qkv": self._product("qkv", b["h1"], b["qkv"], device),
-            "rope": self._check_rope(device, salt),
-            "attention": self._check_attention(device, salt),
+            **self._check_attention_part(device, salt),
             "o": self._product("o", self.attended, b["o"], device),
             "residual1": reference.total((b["x"], b["o"]), b["r1"], dtype, device, salt),
             "norm2": reference.norm(b["r1"], w.norm2, eps, b["h2"], dtype, device, salt),
@@ -258,15 +265,20 @@ class Block:
             self._projections[name] = freivalds.project(weight, len(self._projections), device)
         return freivalds.excess(x, out, self._projections[name], self.dtype)
 
+    def _check_attention_part(self, device: str, salt: int) -> dict[str, float]:
+        return {"rope": self._check_rope(device, salt), "attention": self._check_attention(device, salt)}
+
+    def _angles(self) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of every row."""
+        if self.phase == "prefill":
+            return self.cos.repeat(self.batch, 1, 1), self.sin.repeat(self.batch, 1, 1)
+        return self.cos.expand(self.batch, -1, -1), self.sin.expand(self.batch, -1, -1)
+
     def _check_rope(self, device: str, salt: int) -> float:
         shape = self.shape
         heads = shape.heads + shape.kv_heads
         source = self.buffers["qkv"][:, : heads * shape.head_dim].view(-1, heads, shape.head_dim)
-        cos, sin = self.cos, self.sin
-        if self.phase == "prefill":
-            cos, sin = cos.repeat(self.batch, 1, 1), sin.repeat(self.batch, 1, 1)
-        else:
-            cos, sin = cos.expand(self.batch, -1, -1), sin.expand(self.batch, -1, -1)
+        cos, sin = self._angles()
         return reference.rope(source, cos, sin, self.buffers["rotated"], self.dtype, device, salt)
 
     def _check_attention(self, device: str, salt: int) -> float:

@@ -20,7 +20,7 @@ from bench.workloads.transformer.shapes import Shape
 class Weights:
     """A block's parameters. ``gate_up`` and ``down`` are stacked over experts (one for a dense block).
 
-    ``extra`` holds, by name, what only some models have: ``sinks`` and the shared expert.
+    ``extra`` holds, by name, what only some models have: ``sinks``, the shared expert, latent attention's.
     """
 
     norm1: Tensor
@@ -64,6 +64,13 @@ def weight_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
     }
     if shape.experts > 1:
         sizes["router"] = (shape.experts, d)
+    if shape.kv_lora:
+        sizes |= {
+            "q_norm": (shape.q_lora,),
+            "q_up": (shape.heads * shape.head_dim, shape.q_lora),
+            "kv_norm": (shape.kv_lora,),
+            "kv_up": (shape.heads * (shape.nope_dim + shape.value_dim), shape.kv_lora),
+        }
     if shape.shared_ffn:
         sizes |= {"shared_gate_up": (2 * shape.shared_ffn, d), "shared_down": (d, shape.shared_ffn)}
     if shape.sinks:
@@ -79,7 +86,7 @@ def make_weights(shape: Shape, dtype: Dtype, device: Device, values: Values) -> 
         if name == "sinks":
             # As large as a sum over some keys: a sink that is forgotten, or counted twice, must not pass.
             filled[name] = values.fill(tensor)
-        elif name.startswith("norm"):
+        elif "norm" in name:
             # Near one, as trained norms are, but not exactly: a norm that omits its weight must not pass.
             filled[name] = values.fill(tensor, 0.1).add_(1.0)
         else:
@@ -96,7 +103,7 @@ def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, t
         "x": (rows, d),
         "h1": (rows, d),
         "qkv": (rows, shape.qkv_width),
-        "rotated": (rows, shape.heads + shape.kv_heads, shape.head_dim),
+        "rotated": (rows, shape.heads + (1 if shape.kv_lora else shape.kv_heads), shape.rotated_dim),
         "o": (rows, d),
         "r1": (rows, d),
         "h2": (rows, d),
@@ -105,7 +112,9 @@ def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, t
         "down": (rows, d),
         "y": (rows, d),
     }
-    if phase == "decode":
+    if shape.kv_lora:
+        sizes |= _latent_buffer_shapes(shape, batch, seq, phase)
+    elif phase == "decode":
         sizes["keys"] = sizes["values"] = (batch, shape.kv_heads, shape.visible(seq), shape.head_dim)
     if shape.experts > 1:
         sizes |= {"logits": (rows, shape.experts), "sent": (routed, d), "expert_out": (routed, d), "back": (routed, d)}
@@ -116,6 +125,26 @@ def buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, t
             "shared_down": (rows, d),
         }
     return sizes
+
+
+def _latent_buffer_shapes(shape: Shape, batch: int, seq: int, phase: str) -> dict[str, tuple[int, ...]]:
+    rows, heads = batch * (seq if phase == "prefill" else 1), shape.heads
+    sizes: dict[str, tuple[int, ...]] = {
+        "q_normed": (rows, shape.q_lora),
+        "latent": (rows, shape.kv_lora),
+        "q": (rows, heads * shape.head_dim),
+    }
+    if phase == "prefill":
+        every = (rows, heads, shape.head_dim)
+        return sizes | {"kv": (rows, heads * (shape.nope_dim + shape.value_dim)), "q_all": every, "k_all": every}
+    return sizes | {
+        "keys": (batch, 1, seq, shape.cache_width),
+        "absorbed": (heads, rows, shape.kv_lora),
+        "q_all": (rows, heads, shape.cache_width),
+        "scores": (batch, heads, seq),
+        "context": (rows, heads, shape.kv_lora),
+        "headed": (heads, rows, shape.value_dim),
+    }
 
 
 FILLED = ("x", "keys", "values")

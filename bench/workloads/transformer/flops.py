@@ -56,7 +56,14 @@ def linear_flops(shape: Shape, tokens: int) -> int:
 
 def attention_flops(shape: Shape, batch: int, pairs: int) -> int:
     """FLOPs of QKᵀ and of the weighted sum of V for ``pairs`` (query, key) pairs per sequence and head."""
-    return 2 * 2 * batch * shape.heads * shape.head_dim * pairs
+    return 2 * batch * shape.heads * (shape.head_dim + shape.value_dim) * pairs
+
+
+def cached_attention_flops(shape: Shape, batch: int, pairs: int) -> int:
+    """The same in a step of decode: over a latent vector where that is cached, which serves as key and as value."""
+    if shape.kv_lora:
+        return 2 * batch * shape.heads * (2 * shape.kv_lora + shape.rope_dim) * pairs
+    return attention_flops(shape, batch, pairs)
 
 
 def causal_pairs(seq: int, window: int = 0) -> int:
@@ -72,7 +79,7 @@ def prefill_flops(shape: Shape, batch: int, seq: int) -> int:
 
 def decode_flops(shape: Shape, batch: int, seq: int) -> int:
     """One block, one new token for each sequence, the last of ``seq``: it attends to those it sees and itself."""
-    return linear_flops(shape, batch) + attention_flops(shape, batch, shape.visible(seq))
+    return linear_flops(shape, batch) + cached_attention_flops(shape, batch, shape.visible(seq))
 
 
 def train_flops(shape: Shape, batch: int, seq: int) -> int:
@@ -85,9 +92,9 @@ def block_weights(shape: Shape, experts_used: int | None = None) -> int:
     used = shape.experts if experts_used is None else experts_used
     total = sum((used if p.experts > 1 else 1) * p.n * p.k for p in shape.products() if p.name != "lm_head")
     router = shape.experts * shape.d_model if shape.experts > 1 else 0
-    return total + router + 2 * shape.d_model + (shape.heads if shape.sinks else 0)
+    return total + router + 2 * shape.d_model + shape.q_lora + shape.kv_lora + (shape.heads if shape.sinks else 0)
 
 
 def cache_values(shape: Shape, batch: int, seq: int) -> int:
-    """Keys and values that a block caches; with a sliding window, those of the window."""
-    return 2 * batch * shape.visible(seq) * shape.kv_heads * shape.head_dim
+    """Keys and values that a block caches: with a window, those of the window; in latent attention, compressed."""
+    return batch * shape.visible(seq) * shape.cache_width

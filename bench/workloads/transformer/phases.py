@@ -34,6 +34,7 @@ from bench.workloads.transformer.buffers import Weights
 from bench.workloads.transformer.dtypes import Dtype
 from bench.workloads.transformer.inputs import Values
 from bench.workloads.transformer.job import RotatingJob, copies_for, seed_of
+from bench.workloads.transformer.latent import LatentBlock
 from bench.workloads.transformer.options import settings_of
 from bench.workloads.transformer.shapes import Shape
 from bench.workloads.transformer.stack import Stack
@@ -58,9 +59,10 @@ def memory_bytes(stack: Stack, dtype: Dtype, phase: str, batch: int, seq: int, c
     blocks = stack.blocks
     filled = copies * sum(copy_bytes(each, dtype, phase, batch, seq) for each in blocks)
     # Decode's queries come grouped by the head whose keys they share, so nothing is repeated.
-    expanded = [
-        0 if phase == "decode" else attention.expanded_bytes(each, dtype, batch, seq, device) for each in blocks
-    ]
+    expanded = [attention.expanded_bytes(each, dtype, batch, seq, device) for each in blocks]
+    if phase == "decode":
+        # Softmax of the scores of latent attention, which has no fused kernel.
+        expanded = [batch * each.heads * seq * dtype.itemsize if each.kv_lora else 0 for each in blocks]
     pool = Values.pool_bytes(dtype.itemsize)
     if phase == "train":
         (shape,) = blocks
@@ -184,7 +186,13 @@ class BlockJob(RotatingJob):
             return [
                 [TrainBlock(device, each, dtype, batch, seq, values) for each in stack.blocks] for _ in range(copies)
             ]
-        return [[Block(device, each, dtype, phase, batch, seq, values) for each in stack.blocks] for _ in range(copies)]
+        return [
+            [
+                (LatentBlock if each.kv_lora else Block)(device, each, dtype, phase, batch, seq, values)
+                for each in stack.blocks
+            ]
+            for _ in range(copies)
+        ]
 
     def _prepare(self, stack: Stack) -> None:
         for copy in self._copies:

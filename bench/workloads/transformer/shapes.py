@@ -57,6 +57,14 @@ class Shape:
     """With a window: every so many layers one has none (2: layers 2, 4, 6 …). 0: every layer has the window."""
     sinks: bool = False
     """Whether each head has a learned logit in its softmax that no value belongs to (arXiv:2309.17453)."""
+    q_lora: int = 0
+    """Width that queries are compressed to, in multi-head latent attention (arXiv:2405.04434)."""
+    kv_lora: int = 0
+    """Width of the latent vector that keys and values come from; 0: grouped-query attention."""
+    rope_dim: int = 0
+    """With a latent vector: the part of ``head_dim`` that RoPE rotates, whose key all heads share."""
+    v_dim: int = 0
+    """With a latent vector: width of a head's values."""
     max_seq: int = 0
     """Longest sequence for which these dimensions describe the model. 0: any."""
     rope_theta: float = 10000.0
@@ -77,8 +85,28 @@ class Shape:
 
     @property
     def is_plain(self) -> bool:
-        """Whether all layers are alike, without windows, sinks or shared experts, as in Llama 3 and Mixtral."""
-        return not (self.dense_layers or self.window or self.sinks or self.shared_ffn)
+        """Whether all layers are alike and have what those of Llama 3 and Mixtral have, and no more."""
+        return not (self.dense_layers or self.window or self.sinks or self.shared_ffn or self.kv_lora)
+
+    @property
+    def nope_dim(self) -> int:
+        """The part of ``head_dim`` that RoPE does not rotate."""
+        return self.head_dim - self.rotated_dim
+
+    @property
+    def rotated_dim(self) -> int:
+        """The part of ``head_dim`` that RoPE rotates."""
+        return self.rope_dim or self.head_dim
+
+    @property
+    def value_dim(self) -> int:
+        """Width of a head's values."""
+        return self.v_dim or self.head_dim
+
+    @property
+    def cache_width(self) -> int:
+        """Values that a block caches for each token."""
+        return self.kv_lora + self.rope_dim if self.kv_lora else 2 * self.kv_heads * self.head_dim
 
     def visible(self, seq: int) -> int:
         """Tokens of a sequence of ``seq`` that its last token attends to, itself included."""
@@ -86,12 +114,14 @@ class Shape:
 
     @property
     def qkv_width(self) -> int:
-        """Columns of the joined query, key and value projection."""
+        """Columns of the joined query, key and value projection, or of what compresses them."""
+        if self.kv_lora:
+            return self.q_lora + self.kv_lora + self.rope_dim
         return (self.heads + 2 * self.kv_heads) * self.head_dim
 
     @property
     def attention_width(self) -> int:
-        return self.heads * self.head_dim
+        return self.heads * self.value_dim
 
     def products(self) -> tuple[Product, ...]:
         """A block's products in order, then the LM head; of a model whose layers differ, those of its last layer."""
@@ -99,8 +129,13 @@ class Shape:
             Product("shared_gate_up", 2 * self.shared_ffn, self.d_model),
             Product("shared_down", self.d_model, self.shared_ffn),
         )
+        latent = (
+            Product("q_up", self.heads * self.head_dim, self.q_lora),
+            Product("kv_up", self.heads * (self.nope_dim + self.value_dim), self.kv_lora),
+        )
         return (
             Product("qkv", self.qkv_width, self.d_model),
+            *(latent if self.kv_lora else ()),
             Product("o", self.d_model, self.attention_width),
             Product("gate_up", 2 * self.ffn, self.d_model, self.experts, self.top_k),
             Product("down", self.d_model, self.ffn, self.experts, self.top_k),
@@ -181,6 +216,18 @@ def _read(path: Path) -> Shape:
         raise BenchError(
             f"the shape file {path} has {shape.dense_layers} dense layers of width {shape.dense_ffn}",
             f"give both dense_layers, at most {shape.layers}, and dense_ffn, or neither",
+        )
+    latent = (shape.q_lora, shape.kv_lora, shape.rope_dim, shape.v_dim)
+    if any(latent) and not (all(latent) and shape.rope_dim < shape.head_dim >= shape.v_dim and not shape.rope_dim % 2):
+        raise BenchError(
+            f"the shape file {path} has q_lora {shape.q_lora}, kv_lora {shape.kv_lora}, rope_dim {shape.rope_dim} and "
+            f"v_dim {shape.v_dim} with head_dim {shape.head_dim}",
+            "give all four with an even rope_dim below head_dim and v_dim of at most head_dim, or none",
+        )
+    if shape.kv_lora and (shape.window or shape.sinks or shape.kv_heads != shape.heads):
+        raise BenchError(
+            f"the shape file {path} has kv_lora with a window, sinks or fewer KV heads",
+            "set kv_heads to heads and leave out window and sinks",
         )
     if shape.full_every and not shape.window:
         raise BenchError(f"the shape file {path} has full_every but no window", "give window, or leave out full_every")

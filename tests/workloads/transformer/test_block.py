@@ -22,6 +22,7 @@ from tests.support.transformer import (
     BLOCKS,
     CPU,
     DENSE,
+    LATENT,
     MIXTURE,
     SHARED,
     WINDOWED,
@@ -55,10 +56,11 @@ def test_decode_on_a_cache_equals_the_last_token_of_prefill(shape, dtype):
     step = make_block(shape, dtype, "decode", batch=3, seq=10)
     step.weights = whole.weights
     step._projections.clear()
-    _, k, v = whole.qkv_views()
-    cached = step.buffers["keys"].shape[2]
-    step.buffers["keys"][:, :, :-1] = k[:, :, -cached:-1]
-    step.buffers["values"][:, :, :-1] = v[:, :, -cached:-1]
+    if shape.kv_lora:
+        latent = torch.cat((whole.buffers["latent"], whole.buffers["rotated"][:, -1]), dim=-1).view(3, 10, -1)
+        step.buffers["keys"][:, 0, :-1] = latent[:, :-1]
+    else:
+        fill_cache(step, whole)
     step.buffers["x"].copy_(whole.buffers["x"].view(3, 10, -1)[:, -1])
     step.poison()
     step.prepare()
@@ -69,6 +71,13 @@ def test_decode_on_a_cache_equals_the_last_token_of_prefill(shape, dtype):
     step.buffers["keys"][:, :, 0] += 1
     step.run()
     assert not torch.allclose(step.buffers["y"], last, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+def fill_cache(step, whole):
+    _, k, v = whole.qkv_views()
+    cached = step.buffers["keys"].shape[2]
+    step.buffers["keys"][:, :, :-1] = k[:, :, -cached:-1]
+    step.buffers["values"][:, :, :-1] = v[:, :, -cached:-1]
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
@@ -86,7 +95,18 @@ def test_a_wrong_weight_is_caught(name, phase, dtype):
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
-@pytest.mark.parametrize(("shape", "name"), [(WINDOWED, "sinks"), (SHARED, "shared_gate_up"), (SHARED, "shared_down")])
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        (WINDOWED, "sinks"),
+        (SHARED, "shared_gate_up"),
+        (SHARED, "shared_down"),
+        (LATENT, "q_up"),
+        (LATENT, "q_norm"),
+        (LATENT, "kv_norm"),
+        (LATENT, "kv_up"),
+    ],
+)
 def test_a_wrong_sink_or_shared_expert_is_caught(shape, name, phase):
     one = make_block(shape, phase=phase)
     assert all_right(one.check("cpu"))
@@ -103,6 +123,19 @@ def test_a_wrong_window_is_caught(window):
     one._mask = attention.window_mask(12, window, one.dtype, CPU)
     one.run()
     assert one.check("cpu")["attention"] > 1
+
+
+def test_a_forgotten_cache_write_or_scale_of_latent_attention_is_caught():
+    step = make_block(LATENT, phase="decode")
+    step.buffers["keys"][:, 0, -1, -1] = 0
+    assert step.check("cpu")["attention"] == math.inf
+    step = make_block(LATENT, phase="decode")
+    step.buffers["q_all"].mul_(1.01)
+    assert step.check("cpu")["attention"] == math.inf
+    for phase, name in (("prefill", "k_all"), ("prefill", "kv"), ("decode", "context"), ("decode", "absorbed")):
+        one = make_block(LATENT, phase=phase)
+        one.buffers[name][0] += 0.1
+        assert not all_right(one.check("cpu")), name
 
 
 def test_a_forgotten_shared_expert_is_caught():

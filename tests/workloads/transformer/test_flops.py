@@ -98,7 +98,10 @@ def test_flops_of_what_really_runs(phase, shape):
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter:
         one.run()
     rows = 2 if phase == "decode" else 24
-    assert counter.get_total_flops() == flops.linear_flops(shape, rows) + full_attention(shape, 2, 12, phase)
+    # Values padded to the width of keys are multiplied, but are no work that was asked for.
+    padding = 2 * 2 * 4 * (shape.head_dim - shape.value_dim) * 12 * 12 if phase == "prefill" else 0
+    expected = flops.linear_flops(shape, rows) + full_attention(shape, 2, 12, phase) + padding
+    assert counter.get_total_flops() == expected
 
 
 def test_flops_of_a_training_step():
@@ -143,6 +146,7 @@ def test_published_sizes():
         ("gpt-oss-20b", 20.9e9, 3.6e9),
         ("gpt-oss-120b", 116.8e9, 5.1e9),
         ("llama4-scout", 109e9, 17e9),
+        ("deepseek-v3", 671e9, 37e9),
     ],
 )
 def test_published_sizes_of_models_of_today(name, total, active):
@@ -174,6 +178,23 @@ def test_work_of_a_shared_expert_by_hand():
     attention = 5120 * (40 + 16) * 128 + 40 * 128 * 5120
     assert flops.linear_flops(scout, 7) == 2 * 7 * (attention + 2 * 3 * 5120 * 8192 + 16 * 5120)
     assert flops.block_weights(scout) == attention + 17 * 3 * 5120 * 8192 + 16 * 5120 + 2 * 5120
+
+
+def test_work_of_latent_attention_by_hand():
+    """DeepSeek-V3: 576 values cached for a token; decode attends with 576 wide keys and 512 wide values."""
+    dense, mixture = shapes.load("deepseek-v3").kinds()
+    assert flops.cache_values(mixture, 3, 1000) == 3 * 1000 * 576
+    attention = 7168 * (1536 + 576) + 1536 * 128 * 192 + 512 * 128 * 256 + 128 * 128 * 7168
+    assert flops.linear_flops(dense, 5) == 2 * 5 * (attention + 3 * 7168 * 18432)
+    assert flops.linear_flops(mixture, 5) == 2 * 5 * (attention + 9 * 3 * 7168 * 2048 + 256 * 7168)
+    assert flops.decode_flops(dense, 5, 1000) - flops.linear_flops(dense, 5) == 2 * 5 * 128 * (576 + 512) * 1000
+    pairs = 1000 * 1001 // 2
+    assert flops.prefill_flops(dense, 5, 1000) - flops.linear_flops(dense, 5000) == 2 * 5 * 128 * (192 + 128) * pairs
+    bf16 = dtypes.lookup("bf16")
+    cached = phases.least_bytes(mixture, bf16, "decode", 1, 1001, 8) - phases.least_bytes(
+        mixture, bf16, "decode", 1, 1, 8
+    )
+    assert cached == 2 * 1000 * 576
 
 
 def test_intensity_of_decode_grows_with_the_batch():

@@ -22,6 +22,12 @@ TINY = (shapes.SHAPES_DIR / "tiny.toml").read_text(encoding="utf-8")
         ("ffn = 1536", "ffn = 1536\ntop_k = 4", "top_k"),
         ("ffn = 1536", "ffn = ", "not valid TOML"),
         ("ffn = 1536", "ffn = 1536\nsinks = 1", "not true or false"),
+        ("ffn = 1536", "ffn = 1536\nkv_lora = 64", "all four"),
+        (
+            "kv_heads = 2",
+            "kv_heads = 8\nq_lora = 64\nkv_lora = 64\nrope_dim = 16\nv_dim = 32\nsinks = true",
+            "window, sinks or fewer",
+        ),
         ("ffn = 1536", "ffn = 1536\nfull_every = 2", "no window"),
         ("ffn = 1536", "ffn = 1536\ndense_layers = 3", "3 dense layers of width 0"),
         ("ffn = 1536", "ffn = 1536\ndense_layers = 9\ndense_ffn = 64", "9 dense layers"),

@@ -13,7 +13,7 @@ from bench.workloads import load
 from bench.workloads.transformer import block, dtypes, flops, gemm, phases, shapes, stack, torch_device
 from bench.workloads.transformer.options import BlockSettings, TransformerOptions
 from tests.support import transformer_reference as reference
-from tests.support.transformer import ALTERNATING, CPU, DENSE, DENSE_FIRST, MIXES, MIXTURE, Allocations, gpu
+from tests.support.transformer import ALTERNATING, CPU, DENSE, DENSE_FIRST, MIXES, Allocations, gpu
 
 
 def build(shape, phase="prefill", batch=2, seq=12, device=CPU, dtype="fp32", **settings):
@@ -97,11 +97,15 @@ def test_chained_layers_agree_with_the_reference(monkeypatch):
 
 @pytest.mark.parametrize(("phase", "batch", "seq"), [("prefill", 1, 512), ("decode", 16, 512)])
 @pytest.mark.parametrize("layers", [None, 4])
-def test_peak_memory_is_as_announced(phase, batch, seq, layers, monkeypatch):
+@pytest.mark.parametrize("latent", [False, True])
+def test_peak_memory_is_as_announced(phase, batch, seq, layers, latent, monkeypatch):
     monkeypatch.setattr(torch_device, "cache_bytes", lambda device: 1 << 22)
     tiny = dataclasses.replace(
         shapes.load("tiny"), experts=4, top_k=2, window=128, full_every=2, sinks=True, shared_ffn=512
     )
+    if latent:
+        parts = {"kv_heads": 8, "head_dim": 96, "rope_dim": 32, "v_dim": 64, "q_lora": 192, "kv_lora": 128}
+        tiny = dataclasses.replace(tiny, window=0, full_every=0, sinks=False, dense_layers=2, dense_ffn=768, **parts)
     gc.collect()
     with Allocations() as allocations:
         job = build(tiny, phase, batch, seq, layers=layers)
@@ -154,5 +158,5 @@ def test_bytes_of_a_mix_count_the_experts_each_kind_uses():
     used = {dense: 1, mixture: 2}
     found = phases.stack_bytes(stack.plan(DENSE_FIRST), fp32, "decode", 2, 12, used)
     values = flops.block_weights(dense) + 2 * flops.block_weights(mixture, 2)
-    values += 3 * (2 * 2 * 64 + flops.cache_values(MIXTURE, 2, 12) + flops.cache_values(MIXTURE, 2, 1))
+    values += 3 * (2 * 2 * 64 + 13 * 2 * (48 + 8))
     assert found == 4 * values
