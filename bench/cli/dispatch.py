@@ -13,10 +13,15 @@ from cyclopts import Parameter
 
 from bench.cli import streams
 from bench.cli.options import FormatOption, Results
+from bench.cli.report import write_page
 from bench.model import BenchError
 from bench.model.options import Names, option_group
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.analysis.dispatch import Fleet
+    from bench.analysis.economics import Prices
     from bench.model.series import Series
 
 
@@ -60,6 +65,18 @@ class SeriesOptions:
             streams.warn(f"{path}: {note}")
         return found
 
+    def read_all(self, currency: str) -> tuple[Series, dict[str, Series]]:
+        """The prices of power, and the other series that are given.
+
+        Raises:
+            BenchError: no prices of power are given.
+        """
+        power = self.read("power", currency)
+        if power is None:
+            raise BenchError("no prices of power are given", "name a CSV of them with --power")
+        others = {name: self.read(name, currency) for name in ("hashprice", "rent", "demand", "co2")}
+        return power, {name: found for name, found in others.items() if found is not None}
+
 
 def dispatch(
     files: Results | None = None,
@@ -73,6 +90,8 @@ def dispatch(
     fleet: bool = False,
     ai: str | None = None,
     schedule: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    lang: str = "en",
     print_rules: bool = False,
     format: FormatOption = "table",  # noqa: A002 - the flag's name
 ) -> None:
@@ -98,47 +117,82 @@ def dispatch(
         The AI task to sell, by some of its words, such as 'decode' or 'llama3-8b bf16'.
     schedule
         Write the day-ahead schedule to this CSV, a row per step.
+    output
+        Write the page of these results with the schedule on it.
+    lang
+        Language of the page: 'en' or 'zh'.
     print_rules
         Print the file of rules to start from.
     format
         Format of the tables on stdout.
     """
-    from bench import output, storage
+    from bench import storage
     from bench.analysis import dispatch as dispatching
-    from bench.analysis import economics
+    from bench.output import dispatch as tables
+    from bench.output import schedule_rows
 
     if print_rules:
         streams.put(dispatching.example_path().read_text(encoding="utf-8"))
         return
-    known = economics.read_prices(prices or economics.example_path())
-    if prices is None:
-        streams.warn(
-            f"these are the example prices of {known.as_of}; give your own with --prices "
-            "(start from bitwatt economics --print-prices)"
-        )
-
+    if output is not None:
+        _check_page(files, lang)
+    known = _prices(prices)
     file = dispatching.read_rules(rules) if rules else dispatching.RuleFile()
-    power = series.read("power", known.currency)
-    if power is None:
-        raise BenchError("no prices of power are given", "name a CSV of them with --power")
-    others = {name: series.read(name, known.currency) for name in ("hashprice", "rent", "demand", "co2")}
-    fleets: list[dispatching.Fleet] = []
-    first_rent = 0.0
-    notes: list[str] = []
-    if files or not asics:
-        frame = storage.read(files or [], dispatching.COLUMNS)
-        fleets, first_rent, notes = dispatching.fleets(frame, known, _counts(cards), ai=ai, by_card=fleet)
-    if asics:
-        fleets.append(dispatching.asics(known.asic, asics, known))
-    more = {name: found for name, found in others.items() if found is not None}
+    power, more = series.read_all(known.currency)
+    wanted = dispatching.COLUMNS if output is None else None
+    frame = storage.read(files or [], wanted) if files or not asics else None
+    fleets, first_rent, notes = _fleets(frame, known, _counts(cards), asics, ai=ai, by_card=fleet)
     year = dispatching.year(power, known, first_rent, file, zone=series.time_zone or "UTC", more=more)
     rule = replace(file.rules(), whole_cards="demand" in more and sum(each.cards for each in fleets) <= WHOLE_CARDS)
     decision = dispatching.decide(fleets, year, rule)
     if schedule is not None:
-        storage.write_atomically(schedule, _csv(output.schedule_rows(decision.day_ahead, decision)))
+        storage.write_atomically(schedule, _csv(schedule_rows(decision.day_ahead, decision)))
         streams.say(f"wrote {schedule}")
     notes.append(f"likely prices as of {known.as_of.isoformat()}; capital and other fixed costs are left out")
-    streams.show(output.dispatch(decision, known.currency, tuple(notes)), format)
+    if output is not None and frame is not None:
+        write_page(output, frame, files or [], prices, decision=decision, language=lang)
+    streams.show(tables(decision, tuple(notes)), format)
+
+
+def _prices(path: Path | None) -> Prices:
+    from bench.analysis import economics
+
+    known = economics.read_prices(path or economics.example_path())
+    if path is None:
+        streams.warn(
+            f"these are the example prices of {known.as_of}; give your own with --prices "
+            "(start from bitwatt economics --print-prices)"
+        )
+    return known
+
+
+def _fleets(
+    frame: pd.DataFrame | None,
+    prices: Prices,
+    counts: Mapping[str, float],
+    asics: float,
+    *,
+    ai: str | None,
+    by_card: bool,
+) -> tuple[list[Fleet], float, list[str]]:
+    """The fleets of the measured cards, then the ASICs; the rent of the first card; what was left out."""
+    from bench.analysis import dispatch as dispatching
+
+    found: tuple[list[Fleet], float, list[str]] = ([], 0.0, [])
+    if frame is not None:
+        found = dispatching.fleets(frame, prices, counts, ai=ai, by_card=by_card)
+    if asics:
+        found[0].append(dispatching.asics(prices.asic, asics, prices))
+    return found
+
+
+def _check_page(files: Results | None, lang: str) -> None:
+    """Refuse, before anything is solved, what would stop the page afterwards."""
+    from bench.report.language import translations
+
+    translations(lang)
+    if not files:
+        raise BenchError("the page shows measured cards, and no results are given", "name result CSVs, or leave out -o")
 
 
 def _counts(cards: Names) -> dict[str, float]:

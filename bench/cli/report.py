@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from bench.cli import streams
 from bench.cli.compare import with_published
 from bench.cli.options import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def report(
@@ -45,18 +48,41 @@ def report(
     lang
         Language of the page: 'en' or 'zh'.
     """
-    from bench import report, storage
-    from bench.analysis import compare, economics
+    from bench import report
     from bench.storage.fleet_rows import read_results
 
-    frame = read_results(files)
+    write_page(
+        output,
+        read_results(files),
+        files,
+        prices,
+        baseline=baseline,
+        published=published,
+        title=title or report.TITLE,
+        language=lang,
+    )
+    if png is not None:
+        for picture in report.png(output, png):
+            streams.say(f"wrote {picture}")
+
+
+def write_page(
+    output: Path,
+    frame: pd.DataFrame,
+    files: Results,
+    prices: Path | None,
+    *,
+    baseline: str | None = None,
+    published: str | None = None,
+    **more: Any,
+) -> None:
+    """Write the page of the rows that were read from these files; ``more`` goes to :func:`bench.report.render`."""
+    from bench import report, storage
+    from bench.analysis import compare, economics
+
     outlook = economics.evaluate(economics.cards(frame), economics.read_prices(prices or economics.example_path()))
     result = with_published(compare.compare(frame, baseline=baseline), published)
     evidence = [storage.sidecar_path(path) for path in storage.expand(files)]
     sidecars = [storage.read_sidecar(path) for path in evidence if path.exists()]
-    html = report.render(frame, result, sidecars, outlook=outlook, title=title or report.TITLE, language=lang)
-    storage.write_atomically(output, html)
+    storage.write_atomically(output, report.render(frame, result, sidecars, outlook=outlook, **more))
     streams.say(f"wrote {output}")
-    if png is not None:
-        for picture in report.png(output, png):
-            streams.say(f"wrote {picture}")

@@ -17,13 +17,13 @@ SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """Points of the load duration curve: shares of the time."""
 
 
-def dispatch(decision: Decision, currency: str, notes: tuple[str, ...] = ()) -> Document:
+def dispatch(decision: Decision, notes: tuple[str, ...] = ()) -> Document:
     """The verdict, then a table of policies, one of modes, and the load duration curve; money is per year."""
     return Document(
-        grids=(_policies(decision, currency), _modes(decision, currency), _durations(decision)),
-        rows=list(_flat(decision, currency)),
+        grids=(policies(decision), modes(decision), durations(decision)),
+        rows=list(_flat(decision)),
         notes=notes,
-        lead=(_verdict(decision, currency),),
+        lead=(_verdict(decision),),
         notes_are_results=True,
     )
 
@@ -37,8 +37,8 @@ def schedule_rows(policy: Policy, decision: Decision) -> Iterator[Mapping[str, A
         yield {"time": moment.isoformat(), "power_price_per_kwh": float(price), "kw": float(kw), **counts}
 
 
-def _verdict(decision: Decision, currency: str) -> str:
-    day = decision.day_ahead
+def _verdict(decision: Decision) -> str:
+    day, currency = decision.day_ahead, decision.year.currency
     said = "; ".join(_used(decision, number) for number in range(len(decision.fleets)))
     text = (
         f"knowing each day's prices the day before, this site earns {amount(decision.per_year(day.accounts.net))} "
@@ -80,7 +80,8 @@ def _shares(policy: Policy) -> dict[str, float]:
     }
 
 
-def _policies(decision: Decision, currency: str) -> Grid:
+def policies(decision: Decision) -> Grid:
+    """What each policy earns in a year of 8,760 hours, how the cards spend their time, energy and CO₂."""
     rows = []
     for policy in decision.policies:
         accounts, shares = policy.accounts, _shares(policy)
@@ -96,28 +97,31 @@ def _policies(decision: Decision, currency: str) -> Grid:
                 MISSING if policy.co2_kg is None else f"{digits(decision.per_year(policy.co2_kg / 1000), 3)} t",
             )
         )
-    header = ("policy", f"net {currency}/year", "income", "power", "other", *USES, "energy", "CO₂")
+    header = ("policy", f"net {decision.year.currency}/year", "income", "power", "other", *USES, "energy", "CO₂")
     return Grid(header, tuple(rows), frozenset(range(1, 11)), title="what each way to run the site earns", drop=(10, 4))
 
 
-def _modes(decision: Decision, currency: str) -> Grid:
+def modes(decision: Decision) -> Grid:
+    """What the cards do day ahead: share of time, card-hours, energy and income of each mode."""
     day = decision.day_ahead.accounts
     total = sum(mode.card_hours for mode in day.by_mode.values())
     rows = tuple(
         (
             name,
             percent(mode.card_hours / total),
+            amount(decision.per_year(mode.card_hours)),
             _mwh(decision.per_year(mode.kwh)),
             amount(decision.per_year(mode.income)),
         )
         for name, mode in day.by_mode.items()
         if mode.card_hours
     )
-    header = ("mode", "share of time", "energy", f"income {currency}/year")
-    return Grid(header, rows, frozenset({1, 2, 3}), title="what the cards do, day ahead")
+    header = ("mode", "share of time", "card-hours/year", "energy", f"income {decision.year.currency}/year")
+    return Grid(header, rows, frozenset({1, 2, 3, 4}), title="what the cards do, day ahead")
 
 
-def _durations(decision: Decision) -> Grid:
+def durations(decision: Decision) -> Grid:
+    """The power drawn at least for each of :data:`SHARES`, with perfect foresight and day ahead."""
     import numpy as np
 
     rows = []
@@ -128,12 +132,13 @@ def _durations(decision: Decision) -> Grid:
     return Grid(header, tuple(rows), frozenset(range(1, 9)), title="power drawn at least for so much of the time")
 
 
-def _flat(decision: Decision, currency: str) -> Iterator[dict[str, Any]]:
+def _flat(decision: Decision) -> Iterator[dict[str, Any]]:
     """policy, what, figure, unit, value: money as it is over the whole length, not per year."""
 
     def row(policy: str, what: str | None, figure: str, unit: str, value: float | None) -> dict[str, Any]:
         return {"policy": policy, "what": what, "figure": figure, "unit": unit, "value": value}
 
+    currency = decision.year.currency
     for policy in decision.policies:
         accounts = policy.accounts
         for figure in ("net", "income", "power_cost", "resale", "events", "start_cost", "shortfall", "demand_charge"):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import __version__
 from bench.analysis.compare import Result
+from bench.analysis.dispatch import Decision
 from bench.analysis.economics import Outlook
 from bench.model.sidecar import Sidecar
 from bench.report import html
@@ -50,6 +51,7 @@ def render(
     sidecars: Sequence[Sidecar] = (),
     *,
     outlook: Outlook | None = None,
+    decision: Decision | None = None,
     title: str = TITLE,
     language: str = "en",
     sections: Sequence[Section] = SECTIONS,
@@ -64,6 +66,7 @@ def render(
         result: what :func:`bench.analysis.compare.compare` found in the same rows, with published figures or without.
         sidecars: as :func:`bench.storage.read_sidecar` gives them; matched to rows by the CSV's name.
         outlook: what :func:`bench.analysis.economics.evaluate` found for the same rows; None: no money on the page.
+        decision: what :func:`bench.analysis.dispatch.decide` found; None: no schedule on the page.
         title: the page's heading.
         language: ``en``, or a catalogue of ``locale/``.
         sections: what the page shows; those without anything to show are left out.
@@ -76,7 +79,7 @@ def render(
 
     """
     with speaking(language):
-        study = Study(frame, result, collect(frame, result), runs(frame, sidecars), outlook, hrefs or {})
+        study = Study(frame, result, collect(frame, result), runs(frame, sidecars), outlook, decision, hrefs or {})
         filled = [(section, content) for section in sections if (content := section.build(study)) is not None]
         shown = {section.id for section, _content in filled}
         data: dict[str, Any] = {

@@ -56,6 +56,9 @@ SENTENCES = (
     N_("{card}: sha256d was not measured at the stock setting; used: {setting}"),
     N_("ranges take every input at its worst or at its best; they are not 95% intervals"),
     N_("prices as of {day}, from the price file; nothing was fetched"),
+    # bench.analysis.dispatch
+    N_("{card}, class {number} of {count}"),
+    N_("another setting ({code})"),
 )
 
 _WORDS = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.analysis.compare import Result
+from bench.analysis.dispatch import Decision
 from bench.analysis.economics import Outlook
 from bench.report.entries import Entry
 from bench.report.figure import Figure
@@ -26,6 +27,7 @@ class Study:
     entries: Sequence[Entry]
     runs: Sequence[Run] = ()
     outlook: Outlook | None = None
+    decision: Decision | None = None
     hrefs: Mapping[str, str] = field(default_factory=dict)
     """Card → address of its own page, relative to this one."""
 

@@ -8,6 +8,7 @@ from bench.report import (
     checks,
     fleet,
     history,
+    hourly,
     leaderboard,
     money_tables,
     pick,
@@ -32,6 +33,7 @@ SECTIONS = (
     roofline.SECTION,
     sweep.SECTION,
     money_tables.SECTION,
+    hourly.SECTION,
     checks.SECTION,
     settings.SECTION,
 )

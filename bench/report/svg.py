@@ -211,6 +211,8 @@ def _trace(
     ]
     if "lines" in trace["mode"]:
         line = trace.get("line", {})
+        if trace.get("fill") and points:
+            drawn.paths.append(_area(points, class_, down(0.0)))
         drawn.paths.append(
             {
                 "d": _path(points),
@@ -267,6 +269,13 @@ def _path(points: Sequence[tuple[float, float] | None]) -> str:
         if point is not None:
             parts.append(f"{'L' if before is not None else 'M'}{1000 * point[0]:.1f} {point[1]:.1f}")
     return "".join(parts)
+
+
+def _area(points: Sequence[tuple[float, float] | None], class_: str, zero: float) -> dict[str, Any]:
+    """What lies between an unbroken line and zero."""
+    known = [point for point in points if point is not None]
+    ends = [(known[0][0], zero), *known, (known[-1][0], zero)]
+    return {"d": f"{_path(ends)}Z", "class": f"{class_} area", "width": 0, "dash": ""}
 
 
 def _label(x: str, y: float, text: str, anchor: str, class_: str, dx: float = 0) -> dict[str, Any]:

@@ -54,6 +54,21 @@ def test_table_json_and_schedule_agree(folder: Path, tmp_path: Path) -> None:
         assert sum(float(count) for name, count in row.items() if name.split(": ")[0] == "Example GPU A") == 20
 
 
+def test_the_page_has_the_figures_of_the_terminal(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    arguments = ("--power", str(folder / "power"), "--cards", "20", "--output", str(page), "--lang", "zh")
+    table = bitwatt(folder, *arguments, "--format", "markdown")
+    assert table.returncode == 0, table.stderr
+    assert f"wrote {page}" in table.stderr
+    html = page.read_text(encoding="utf-8")
+    assert 'lang="zh"' in html
+    day = next(line for line in table.stdout.splitlines() if line.startswith("| day ahead"))
+    figures = [cell.strip() for cell in day.split("|")[2:-1]]
+    row = next(line for line in html.splitlines() if line.startswith("<tr>") and "日前计划" in line)
+    for figure in figures:
+        assert f">{figure}<" in row or figure == "–"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -64,6 +79,7 @@ def test_table_json_and_schedule_agree(folder: Path, tmp_path: Path) -> None:
         (("--power", "POWER", "--cards", "5", "--fleet"), "--fleet counts the cards"),
         (("--power", "POWER", "--time-zone", "Nowhere"), "is not a time zone"),
         (("--power", "POWER", "--power-unit", "EUR/MWh"), "is in EUR/MWh"),
+        (("--power", "POWER", "-o", "page.html", "--lang", "xx"), "not available in 'xx'"),
     ],
 )
 def test_wrong_use_is_one_sentence(arguments: tuple[str, ...], says: str, folder: Path) -> None:

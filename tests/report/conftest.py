@@ -8,7 +8,7 @@ import pytest
 
 from bench import report, storage
 from bench.analysis import compare, published
-from tests.support.report_sample import outlook, study
+from tests.support.report_sample import decision, outlook, study
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,8 @@ def sample(tmp_path_factory):
 @pytest.fixture(scope="module")
 def html(sample):
     frame, result, sidecars = sample
-    return report.render(frame, published.with_published(result, ["H100 SXM"]), sidecars, outlook=outlook(frame))
+    with_published = published.with_published(result, ["H100 SXM"])
+    return report.render(frame, with_published, sidecars, outlook=outlook(frame), decision=decision(frame))
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,8 @@ def page_file(tmp_path_factory) -> Path:
     result = published.with_published(compare.compare(frame), ["H100 SXM"])
     sidecars = [storage.read_sidecar(storage.sidecar_path(path)) for path in paths]
     path = folder / "page.html"
-    path.write_text(report.render(frame, result, sidecars, outlook=outlook(frame)), encoding="utf-8")
+    html = report.render(frame, result, sidecars, outlook=outlook(frame), decision=decision(frame))
+    path.write_text(html, encoding="utf-8")
     return path
 
 

@@ -60,7 +60,7 @@ def test_it_renders_without_overflow_errors_or_requests(browser, page_file, widt
     assert browser.js("document.documentElement.scrollWidth") <= width
     assert wide_elements(browser) == []
     plots = browser.js("[...document.querySelectorAll('.plot')].map(p => p.querySelectorAll('.mark, .line').length)")
-    assert len(plots) == 7
+    assert len(plots) == 9
     assert all(plots)
     assert cut_texts(browser) == []
     assert browser.messages == []

@@ -17,7 +17,7 @@ from bench.report.language import _, catalogue, languages, phrase, speaking
 from bench.report.section import Content, Note, Section
 from bench.report.sections import SECTIONS
 from tests.support.page import Page
-from tests.support.report_sample import outlook
+from tests.support.report_sample import decision, outlook
 
 OTHERS = [name for name in languages() if name != "en"]
 
@@ -59,7 +59,7 @@ def test_texts_inside_f_strings_and_plurals_are_found():
 def rendered(sample, **more) -> str:
     frame, result, sidecars = sample
     with_published = published.with_published(result, ["H100 SXM"])
-    return report.render(frame, with_published, sidecars, outlook=outlook(frame), **more)
+    return report.render(frame, with_published, sidecars, outlook=outlook(frame), decision=decision(frame), **more)
 
 
 class Marked(NullTranslations):
@@ -117,7 +117,7 @@ def test_no_text_of_the_page_is_kept_from_the_catalogue(sample, monkeypatch):
     recorded |= {part.strip() for value in recorded for part in value.split(";")}
     recorded |= {Path(value).name for value in recorded if value.endswith(".csv")}
     prices = outlook(frame).prices
-    recorded |= {prices.asic.name, prices.asic.source}
+    recorded |= {prices.asic.name, prices.asic.source, "Europe/Berlin"}
     recorded |= {price.source for price in (*prices.items.values(), *(price for _card, price in prices.rents))}
     for item in published.with_published(result, ["H100 SXM"]).published:
         recorded |= {str(item.reason), str(item.key["device_name"]), str(item.key["published_metric"])}

@@ -30,10 +30,11 @@ def test_sections_stand_in_order_each_with_its_figure(html):
         "Roofline",
         "Power sweep",
         "Money",
+        "Hour by hour",
         "Verification and validity",
         "Settings of each run",
     ]
-    drawn = ["pick", "rates-hash", "rates-flop", "over-time", "roofline", "frontier", "money"]
+    drawn = ["pick", "rates-hash", "rates-flop", "over-time", "roofline", "frontier", "money", "week", "load-duration"]
     assert [id_ for id_ in seen.ids if id_.startswith("plot-")] == [f"plot-{name}" for name in drawn]
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import storage
-from bench.analysis import economics
+from bench.analysis import dispatch, economics
 from bench.analysis.economics import Outlook, Price, Range
 from bench.model import Audit, Record, Sample, Sensor, Window
+from bench.model.series import Series
 from tests.support.factory import CARD_A, CARD_B, CARD_CPU, Card, gemm, invalid, run, sha256d, write
 
 BANDWIDTH = {CARD_A.name: 3.35e12, CARD_B.name: 1.55e12}
@@ -107,6 +109,24 @@ def outlook(frame: Any) -> Outlook:
         for name, bounds in (("Example GPU A", (1.2, 1.9, 3.0)), ("Example GPU B", (0.5, 0.9, 1.4)))
     )
     return economics.evaluate(economics.cards(frame), replace(prices, rents=rents))
+
+
+def decision(frame: Any) -> dispatch.Decision:
+    """A schedule of three weeks of made-up prices of power, some below zero, for all cards of the study."""
+    prices = outlook(frame).prices
+    begin, count = datetime(2026, 3, 15, tzinfo=UTC), 24 * 21
+    hours = np.arange(count)
+    values = 0.06 + 0.05 * np.sin(hours * np.pi / 12) + np.where(hours % 100 < 3, -0.15, 0.0) + (hours // 168) * 0.004
+
+    def series(values: Any, unit: str) -> Series:
+        return Series([begin + timedelta(hours=at) for at in range(count)], list(values), unit, 1.0)
+
+    fleets, rent, _notes = dispatch.fleets(frame, prices, {"": 10.0}, ai="decode")
+    fleets.append(dispatch.asics(prices.asic, 20.0, prices))
+    more = {"co2": series(np.full(count, 0.4), "kg/kWh")}
+    file = dispatch.RuleFile(demand_charge=dispatch.DemandCharge(per_kw=3.0, hours=(17, 18)))
+    year = dispatch.year(series(values, "USD/kWh"), prices, rent, file, zone="Europe/Berlin", more=more)
+    return dispatch.decide(fleets, year, file.rules())
 
 
 def study(folder: Path) -> list[Path]:

@@ -13,13 +13,14 @@ from bench.analysis.dispatch.decision import Decision, Policy, decide
 from bench.analysis.dispatch.fleet import COLUMNS, asics, fleets
 from bench.analysis.dispatch.problem import Fleet, Mode, Rules, Schedule, Steps, solve
 from bench.analysis.dispatch.rolling import day_ahead
-from bench.analysis.dispatch.rules import RuleFile, Year, example_path, read_rules, year
+from bench.analysis.dispatch.rules import DemandCharge, RuleFile, Year, example_path, read_rules, year
 from bench.analysis.dispatch.units import units
 
 __all__ = [
     "COLUMNS",
     "Accounts",
     "Decision",
+    "DemandCharge",
     "Fleet",
     "Mode",
     "ModeAccount",

@@ -126,6 +126,8 @@ class Year:
     """Index of the first step of each local day."""
     co2_kg_per_kwh: Any = None
     """[steps] intensity of the grid, or None."""
+    currency: str = "USD"
+    """Of every amount of money."""
 
 
 def year(
@@ -189,7 +191,7 @@ def year(
     )
     dates = start.date
     days = [0, *(at for at in range(1, count) if dates[at] != dates[at - 1])]
-    return Year(start, steps, tuple(days), given.get("co2"))
+    return Year(start, steps, tuple(days), given.get("co2"), prices.currency)
 
 
 def _along(start: pd.DatetimeIndex, series: Series, name: str) -> Any:
