@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import __version__, report
 from bench.analysis import published
 from bench.model import BenchError
 from bench.report import extract, language
@@ -117,7 +117,7 @@ def test_no_text_of_the_page_is_kept_from_the_catalogue(sample, monkeypatch):
     recorded |= {part.strip() for value in recorded for part in value.split(";")}
     recorded |= {Path(value).name for value in recorded if value.endswith(".csv")}
     prices = outlook(frame).prices
-    recorded |= {prices.asic.name, prices.asic.source, "Europe/Berlin"}
+    recorded |= {prices.asic.name, prices.asic.source, "Europe/Berlin", __version__}
     recorded |= {price.source for price in (*prices.items.values(), *(price for _card, price in prices.rents))}
     for item in published.with_published(result, ["H100 SXM"]).published:
         recorded |= {str(item.reason), str(item.key["device_name"]), str(item.key["published_metric"])}
