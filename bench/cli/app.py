@@ -22,6 +22,7 @@ from bench.cli import (
     doctor,
     economics,
     fleet,
+    manual,
     options,
     outliers,
     rank,
@@ -74,6 +75,8 @@ for command, name in (
     (calibrate.calibrate, "calibrate"),
     (verify.verify, "verify"),
     (verify.recompute, "recompute"),
+    (manual.completion, "completion"),
+    (manual.man, "man"),
 ):
     app.command(command, name=name)
 app.command(fleet.app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -27,6 +28,7 @@ def compare(
     published: Published = None,
     fail_if: Annotated[tuple[str, ...], Parameter(consume_multiple=False)] = (),
     allow_missing: bool = False,
+    verdict: Path | None = None,
     all: bool = False,  # noqa: A002 - the flag's name
     format: FormatOption = "table",  # noqa: A002 - the flag's name
 ) -> int:
@@ -48,6 +50,8 @@ def compare(
         Exit with code 1 if this is so, beyond noise: 'sha256d.slower' or 'sha256d.work_per_j<0.95'. May be repeated.
     allow_missing
         Let --fail-if pass where a task of the baseline is missing, refused or invalid on the other side.
+    verdict
+        Also write the exit code, and what --fail-if found, to this file as one JSON object.
     all
         Show every card in the table, not only the best of each task where there are many.
     format
@@ -56,11 +60,14 @@ def compare(
     from bench import output, storage
     from bench.analysis import compare as comparing
     from bench.analysis import gate
+    from bench.output import gate as gating
 
     conditions = gate.conditions(list(fail_if)) if fail_if else []
     frame = storage.read(files, comparing.COLUMNS)
     result = comparing.compare(frame, baseline=baseline, by=by, metrics=metric or None)
     judgements = [gate.judge(result, condition, allow_missing=allow_missing) for condition in conditions]
+    if verdict is not None:
+        storage.write_atomically(verdict, gating.gate(result, judgements))
     result = with_published(result, published)
     streams.show(output.comparison(result, every=all, frame=frame), format)
     for judgement in judgements:

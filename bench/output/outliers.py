@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.model.text import counted
 from bench.output.document import Document, Grid
+from bench.output.exposition import metric
 from bench.output.format import digits, quantity
 
 if TYPE_CHECKING:
@@ -182,27 +183,9 @@ def prometheus(found: Found, nodes: Sequence[NodeVerdict], now_s: float | None =
     ]
     return "".join(
         (
-            _metric("bitwatt_node_verdict", "0 healthy, 1 degraded, 2 failed.", verdicts),
-            _metric("bitwatt_card_outlier", "1 for each reason to pull a card.", flags),
-            _metric("bitwatt_cards_judged", "Cards of the fleet that were compared.", [({}, float(found.judged))]),
-            _metric("bitwatt_judged_timestamp_seconds", "Unix time of the judgement.", [({}, seconds)]),
+            metric("bitwatt_node_verdict", "0 healthy, 1 degraded, 2 failed.", verdicts),
+            metric("bitwatt_card_outlier", "1 for each reason to pull a card.", flags),
+            metric("bitwatt_cards_judged", "Cards of the fleet that were compared.", [({}, float(found.judged))]),
+            metric("bitwatt_judged_timestamp_seconds", "Unix time of the judgement.", [({}, seconds)]),
         )
     )
-
-
-def _metric(name: str, text: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> str:
-    rows = [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
-    for labels, value in samples:
-        inside = ",".join(f'{key}="{_escaped(held)}"' for key, held in labels.items())
-        rows.append(f"{name}{{{inside}}} {digits_or_whole(value)}" if inside else f"{name} {digits_or_whole(value)}")
-    return "\n".join(rows) + "\n"
-
-
-def digits_or_whole(value: float) -> str:
-    """A sample's value: whole numbers without a point."""
-    return str(int(value)) if value == int(value) else digits(value, 13)
-
-
-def _escaped(text: str) -> str:
-    r"""A label's value: backslash, quote and line feed are escaped (Prometheus' exposition formats)."""
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -69,6 +69,20 @@ def test_fail_if_is_exit_code_1_and_says_which(two, condition, code):
     assert (condition in done.stderr) == (code == 1)
 
 
+@pytest.mark.parametrize(
+    ("condition", "outcome", "caught"),
+    [("sha256d.rate_per_s<0.95", "regression", 1), ("sha256d.rate_per_s<0.1", "pass", 0)],
+)
+def test_the_verdict_is_a_json_object_with_the_exit_code(two, tmp_path, condition, outcome, caught):
+    path = tmp_path / "verdict.json"
+    done = bitwatt("compare", two, "--fail-if", condition, "--verdict", path)
+    said = json.loads(path.read_text())
+    assert (said["exit_code"], said["outcome"]) == (done.returncode, outcome)
+    (found,) = said["conditions"]
+    assert (found["condition"], len(found["failed"]), found["missing"]) == (condition, caught, [])
+    assert all(item["ratio"] < 0.95 for item in found["failed"])
+
+
 def test_published_figures_are_labelled(two):
     done = bitwatt("compare", two, "--published", "H100 SXM")
     assert done.returncode == 0, done.stderr

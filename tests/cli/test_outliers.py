@@ -91,9 +91,9 @@ def test_one_verdict_per_node_and_metrics_for_prometheus(slow, tmp_path, capsys)
 
 
 def test_labels_are_escaped_for_prometheus():
-    from bench.output.outliers import _metric
+    from bench.output.exposition import metric
 
-    assert _metric("m", "Text.", [({"a": 'q"\\\n'}, 1.0)]).splitlines()[-1] == r'm{a="q\"\\\n"} 1'
+    assert metric("m", "Text.", [({"a": 'q"\\\n'}, 1.0)]).splitlines()[-1] == r'm{a="q\"\\\n"} 1'
 
 
 def test_racks_come_from_a_file(tmp_path, capsys):

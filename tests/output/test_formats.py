@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,7 +32,7 @@ def test_every_format_renders_every_kind_of_result(to: Format) -> None:
     for document in (compared(), output.run(CARDS), Document((), [])):
         parts = output.render(document, to)
         assert all(str(part) == part or hasattr(part, "markup") for part in parts)
-        if to in ("json", "pytest-benchmark"):
+        if to in ("json", "pytest-benchmark", "metrics"):
             json.loads(str(parts[0]))
 
 
@@ -71,3 +73,28 @@ def test_pytest_benchmark_compares_what_is_saved(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "sha256d scan[Example GPU A 700 W]" in done.stdout
     assert "sha256d scan[Example GPU B 300 W]" in done.stdout
+
+
+def test_metrics_are_one_flat_object_of_means_with_names_that_mlflow_allows() -> None:
+    dead = factory.invalid(factory.sha256d())
+    flat = json.loads(str(output.render(output.run([*CARDS, dead]), "metrics")[0]))
+    rates = [r.rate_per_s for r in CARDS if (r.device_name, r.workload) == ("Example GPU A", "sha256d")]
+    assert flat["Example GPU A 700 W/sha256d scan/rate_per_s"] == pytest.approx(statistics.fmean(rates))
+    assert all(re.fullmatch(r"[\w\-./ ]+", name, re.ASCII) for name in flat)
+    assert {type(value) for value in flat.values()} == {float}
+    # two implementations of one task are two names
+    other = [replace(record, implementation="cuda-v1") for record in CARDS]
+    both = json.loads(str(output.render(output.run([*CARDS, *other]), "metrics")[0]))
+    assert "Example GPU A 700 W/sha256d scan/cuda-v1/rate_per_s" in both
+    assert len(both) == 2 * len(flat)
+
+
+def test_prometheus_holds_a_gauge_per_metric_with_device_and_task() -> None:
+    (text,) = output.render(output.run(CARDS), "prometheus")
+    lines = str(text).splitlines()
+    assert "# TYPE bitwatt_work_per_j gauge" in lines
+    rates = [r.rate_per_s for r in CARDS if (r.device_name, r.workload) == ("Example GPU A", "sha256d")]
+    start = 'bitwatt_rate_per_s{device="Example GPU A 700 W",task="sha256d scan",implementation="cuda-v2"} '
+    (found,) = [line.removeprefix(start) for line in lines if line.startswith(start)]
+    assert float(found) == pytest.approx(statistics.fmean(rates))
+    assert output.render(Document((), []), "prometheus") == [""]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bench.output.document import Document
 
-Format = Literal["table", "json", "csv", "markdown", "pytest-benchmark"]
+Format = Literal["table", "json", "csv", "markdown", "pytest-benchmark", "metrics", "prometheus"]
 """How a result is written to stdout. Each is a module of this package."""
 
 PIPE_WIDTH = 240
