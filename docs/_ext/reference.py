@@ -61,8 +61,10 @@ def cli() -> str:
     """Every command and option, from the command line's own definitions."""
     from bench.cli.app import app
 
-    text = str(app.generate_docs(output_format="markdown", include_hidden=False))
+    text = str(app.generate_docs(output_format="markdown"))
     text = text.partition("\n## bitwatt run\n")[2]
+    # Cyclopts writes how this very process was started: `bitwatt run -m sphinx [OPTIONS]`.
+    text = re.sub(r"^(bitwatt [a-z ]+) -m \w+", r"\1", text, flags=re.MULTILINE)
     return re.sub(r"^##(#*) ", r"#\1# ", "## bitwatt run\n" + text, flags=re.MULTILINE)
 
 

@@ -113,6 +113,7 @@ def test_the_reference_names_every_command_and_column():
     reference = reference_module()
     headings = set(re.findall(r"^## bitwatt (\S+)$", reference.cli(), re.MULTILINE))
     assert headings == {each for each in app if not each.startswith("-")}
+    assert "\nbitwatt run [OPTIONS]\n" in reference.cli()
     rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", reference.columns(), re.MULTILINE))
     assert list(rows) == list(Record.__dataclass_fields__)
     assert [column for column, meaning in rows.items() if not meaning] == []

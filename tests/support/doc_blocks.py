@@ -86,7 +86,7 @@ def differs(shown: str, real: str) -> set[str]:
 
 def small(arguments: list[str]) -> list[str]:
     """A command line of bitwatt at smoke size on the CPU."""
-    if arguments[:1] not in (["run"], ["worker"]) or {"--help", "--smoke"} & set(arguments):
+    if arguments[:1] not in (["run"], ["worker"]) or {"--help", "--smoke", "--plan", "--again"} & set(arguments):
         return arguments
     kept: list[str] = []
     for previous, argument in zip(["", *arguments], arguments, strict=False):
