@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.analysis.compare import compare
-from bench.analysis.economics import CardOutlook, Outlook
+from bench.analysis.economics import CardOutlook, Outlook, decision
 from bench.analysis.settings import POOLED_ONLY_IF_EQUAL
 from bench.output.format import figures, interval, quantity
 from bench.report.entries import Entry, interval_text, leaders, swept, tasks
@@ -154,8 +154,8 @@ def _against(frame: pd.DataFrame, first: Entry, second: Entry, metric: str) -> t
 def _money(outlook: Outlook) -> Answer | None:
     groups: dict[str, list[CardOutlook]] = {}
     for item in outlook.cards:
-        groups.setdefault(_decision(item), []).append(item)
-    decided = {name: items for name, items in groups.items() if name}
+        groups.setdefault(decision(item), []).append(item)
+    decided = {name: items for name, items in groups.items() if any(item.verdict.shares for item in items)}
     if not decided:
         return None
     notes = []
@@ -168,23 +168,11 @@ def _money(outlook: Outlook) -> Answer | None:
         text = _("{card}: {net}", card=who, net=net) if net else who
         notes.append(text if len(decided) == 1 else f"{_(name)}: {text}")
     answer = _(next(iter(decided))) if len(decided) == 1 else _("It depends on the card")
-    as_of = _("At the price file of {day}; change the prices under Money.", day=outlook.prices.as_of.isoformat())
+    as_of = _(
+        "At the price file of {day}, before capital; change the prices under Money.",
+        day=outlook.prices.as_of.isoformat(),
+    )
     return Answer(_("Mine, rent out or switch off?"), answer, "", (*notes, as_of))
-
-
-def _decision(item: CardOutlook) -> str:
-    """What to do with a card, by the whole range of its prices where that decides."""
-    sides = [side for side in (item.mining, item.ai) if side is not None]
-    if not sides or item.verdict not in ("AI", "mining", "cannot tell"):
-        return ""
-    if all((side.net_per_h.high or side.net_per_h.likely or 0) < 0 for side in sides):
-        return N_("Switch off")
-    if item.verdict != "cannot tell":
-        return N_("Rent out for AI") if item.verdict == "AI" else N_("Mine")
-    mining, ai = ((side.net_per_h.likely or 0.0) if side is not None else 0.0 for side in (item.mining, item.ai))
-    if max(mining, ai) < 0:
-        return N_("Cannot tell: switching off leads")
-    return N_("Cannot tell: renting out for AI leads") if ai > mining else N_("Cannot tell: mining leads")
 
 
 def _net(item: CardOutlook) -> float:

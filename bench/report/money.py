@@ -1,6 +1,6 @@
 """What the money section computes: the scenario that each card's sliders start from, and its figures. Pure.
 
-The page recomputes with a port of the formulas of :mod:`bench.analysis.economics` (``page.js``, under "money"); a test
+The page recomputes with a port of the formulas of :mod:`bench.analysis.economics` (``scripts/money.js``); a test
 in Chromium compares the two. Every cell that the sliders change is filled here first.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.analysis import economics
-from bench.analysis.economics import Inputs, Outlook, Price, Range
+from bench.analysis.economics import Inputs, Outlook
 from bench.output.format import MISSING
 from bench.report.figure import Figure, View, axis
 from bench.report.language import N_, _, sentence
@@ -34,11 +34,14 @@ ROWS: Mapping[str, tuple[str, str, int]] = {
 }
 """Figure → its name, unit and decimals."""
 
+MOST_SWINGS = 10
+"""Inputs that the picture of what decides shows."""
+
 DECIMALS = {"rent": 4, "electricity": 4, "utilisation": 4, "hashprice": 2, "mining_power": 4, "ai_power": 4}
 
 
 def sides(i: Inputs) -> dict[str, dict[str, float]]:
-    """The figures of :data:`ROWS` for ``mining`` and ``ai``, by economics' own formulas."""
+    """The figures of :data:`ROWS` for ``mining`` and ``ai``, by economics' own formulas; NaN without a rent."""
     found = {}
     for use, revenue, kwh, net in (
         ("mining", economics.mining_revenue, economics.mining_kwh, economics.mining_net),
@@ -68,19 +71,20 @@ def written(value: float | None, decimals: int) -> str:
     return text.lstrip("−") if not any(char in "123456789" for char in text) else text
 
 
+def exact(value: float | None) -> str:
+    """The number behind a cell; empty where there is none."""
+    return "" if value is None or not math.isfinite(value) else repr(value)
+
+
+def break_even_text(name: str, value: float | None, i: Inputs) -> str:
+    """A break-even as the page's script writes it too: in words where it lies outside what is possible."""
+    words = economics.impossible(name, value, i)
+    return written(value, DECIMALS[name]) if words is None else _(words)
+
+
 def asic_inputs(outlook: Outlook) -> Inputs:
     """The likely scenario of the ASIC: watts at the wall, nothing rented."""
-    asic = outlook.prices.asic
-    likely = {name: price.range.likely for name, price in outlook.prices.items.items()}
-    names = ("hashprice", "uptime", "pool_fee", "utilisation", "market_fee", "ai_extra", "electricity", "pue")
-    return Inputs(
-        **{name: likely[name] for name in names},
-        hash_th_per_s=asic.hash_th_per_s,
-        rent=0.0,
-        mine_kw=asic.hash_th_per_s * asic.j_per_th / 1000,
-        ai_kw=0.0,
-        idle_kw=0.0,
-    )
+    return economics.asic_box(outlook.prices.asic, outlook.prices).likely
 
 
 def data(outlook: Outlook, ready: Sequence[Start], series: Mapping[str, int]) -> dict[str, Any]:
@@ -88,13 +92,18 @@ def data(outlook: Outlook, ready: Sequence[Start], series: Mapping[str, int]) ->
     return {
         "currency": outlook.prices.currency,
         "cards": [
-            {"name": item.name, "series": series.get(item.name, 0), "inputs": asdict(item.inputs)} for item in ready
+            {"name": item.name, "series": series.get(item.name, 0), "inputs": _plain(item.inputs)} for item in ready
         ],
-        "asic": {"name": outlook.prices.asic.name, "inputs": asdict(asic_inputs(outlook))},
+        "asic": {"name": outlook.prices.asic.name, "inputs": _plain(asic_inputs(outlook))},
         "sliders": list(SLIDERS),
         "over": [{"field": field, "title": axis_title(field, outlook)} for field in SLIDERS],
         "decimals": {**{name: row[2] for name, row in ROWS.items()}, **DECIMALS},
     }
+
+
+def _plain(i: Inputs) -> dict[str, float | None]:
+    """For JSON, which has no NaN; the script reads None as one."""
+    return {name: None if math.isnan(value) else float(value) for name, value in asdict(i).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +112,23 @@ class Start:
 
     name: str
     inputs: Inputs
-    rent_known: bool
-    """False where the price file has no rent for it, and the rent starts at the break-even."""
+    """The rent is NaN where the price file has none: the reader is asked for it."""
+
+    @property
+    def rent_known(self) -> bool:
+        """Whether there is a rent."""
+        return not math.isnan(self.inputs.rent)
 
 
 def starts(outlook: Outlook) -> list[Start]:
     """The cards that the sliders can serve: all with watts under both loads and at idle, with or without a rent."""
     found = []
     for item in outlook.cards:
-        inputs = item.likely
-        if inputs is None and outlook.prices.rent(item.card.name) is None:
-            free = ("*", Price(Range.of(0.0), f"{outlook.prices.currency}/GPU/h", "none"))
-            prices = replace(outlook.prices, rents=(free,))
-            inputs = economics.evaluate([item.card], prices).cards[0].likely
-            even = None if inputs is None else economics.break_even("rent", inputs)
-            inputs = None if inputs is None else replace(inputs, rent=max(0.0, even or 0.0))
-        if inputs is not None:
-            plain = {name: float(value) for name, value in asdict(inputs).items()}
-            found.append(Start(item.card.name, Inputs(**plain), item.likely is not None))
+        if item.likely is not None:
+            plain = {name: float(value) for name, value in asdict(item.likely).items()}
+            if outlook.prices.rent(item.card.name) is None:
+                plain["rent"] = math.nan
+            found.append(Start(item.card.name, Inputs(**plain)))
     return found
 
 
@@ -172,7 +180,7 @@ def _lines(field: str, outlook: Outlook, ready: Sequence[Start]) -> list[dict[st
             "mode": "lines",
             "name": name,
             "x": xs,
-            "y": [float(net(replace(inputs, **{field: x}))) for x in xs],
+            "y": [_or_none(net(replace(inputs, **{field: x}))) for x in xs],
             "line": {"dash": dash, "width": 2.5},
         }
         for name, net, dash in (
@@ -182,13 +190,60 @@ def _lines(field: str, outlook: Outlook, ready: Sequence[Start]) -> list[dict[st
     ]
 
 
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def tornado(outlook: Outlook, series: Mapping[str, int]) -> Figure | None:
+    """What each input alone does to the difference of both uses; a view per card."""
+    views = []
+    for item in outlook.cards:
+        swings = item.swings[:MOST_SWINGS][::-1]
+        if not swings or item.advantage_per_h is None:
+            continue
+        likely, colour = item.advantage_per_h.likely or 0.0, series.get(item.card.name, 0)
+        ends = [end for swing in swings for end in (swing.at_low, swing.at_high)]
+        margin = (max(ends) - min(ends)) * 0.05
+        names = [sentence(_(economics.input_name(swing.name))) for swing in swings]
+        bars = [
+            {
+                **{"type": "rect", "x0": min(swing.at_low, swing.at_high), "x1": max(swing.at_low, swing.at_high)},
+                **{"y0": at - 0.3, "y1": at + 0.1, "series": colour, "opacity": 0.55},
+            }
+            for at, swing in enumerate(swings)
+        ]
+        title = _("AI beats mining by ({currency}/h)", currency=outlook.prices.currency)
+        layout = {
+            "xaxis": axis(title, range=[min(0.0, *ends) - margin, max(0.0, *ends) + margin]),
+            "yaxis": axis(
+                "", rows=True, range=[-0.6, len(swings) - 0.4], tickvals=list(range(len(swings))), ticktext=names
+            ),
+            "shapes": bars,
+        }
+        line = {
+            **{"series": colour, "mode": "lines", "name": _("at the likely prices")},
+            **{"x": [likely, likely], "y": [-0.6, len(swings) - 0.4], "line": {"dash": "dot", "width": 2}},
+        }
+        views.append(View(item.card.name, [line], layout, 90 + 34 * len(swings)))
+    text = _(
+        "Each bar takes one input from its lowest to its highest value, the others staying at their likely ones. The "
+        "dotted line is the likely difference; where a bar crosses zero, that input alone decides."
+    )
+    return Figure("tornado", _("Which input decides"), text, views, _("Card")) if views else None
+
+
 def in_currency(unit: str, outlook: Outlook) -> str:
     """A unit with the price file's currency in place of ``USD``."""
     return _(unit).replace("USD", outlook.prices.currency)
 
 
-def verdict_text(advantage: float, currency: str) -> str:
-    """Who wins at the likely prices; the page's script writes the same."""
+def verdict_text(i: Inputs, currency: str) -> str:
+    """What is best at one set of prices; the page's script writes the same."""
+    if math.isnan(i.rent):
+        return _("Enter the card's rent: the price file has none.")
+    advantage = economics.advantage(i)
+    if economics.mining_net(i) < 0 and economics.ai_net(i) < 0:
+        return _("Switch it off: at these prices both uses lose money.")
     if advantage == 0:
         return _("At these prices both uses earn the same.")
     amount = f"{written(abs(advantage), 4)} {currency}/h"
@@ -211,10 +266,10 @@ def limits(field: str, outlook: Outlook, ready: Sequence[Start]) -> tuple[float,
         return 0.01, 1.0
     rents = [price.range for _card, price in outlook.prices.rents]
     ranges = rents if field == "rent" else [outlook.prices.items[field].range]
-    started = [getattr(item.inputs, field) for item in ready]
-    low = min([item.low or 0.0 for item in ranges] + started)
-    high = max([item.high or 0.0 for item in ranges] + started)
-    return min(0.0, low), round_up(high * 2.5) or 1.0
+    started = [value for item in ready if math.isfinite(value := getattr(item.inputs, field))]
+    low = min([0.0, *(item.low or 0.0 for item in ranges), *started])
+    high = max([0.0, *(item.high or 0.0 for item in ranges), *started])
+    return low, round_up(high * 2.5) or 10.0
 
 
 def round_up(value: float) -> float:

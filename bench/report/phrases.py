@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from bench.analysis.economics import BREAK_EVENS, UNITS
+from bench.analysis.economics import BREAK_EVENS, DECISIONS, INPUT_WORDS, POSSIBLE, UNITS, input_name
 from bench.analysis.metrics import METRICS
 from bench.analysis.settings import SETTINGS
 from bench.model import Record
@@ -45,7 +45,15 @@ SENTENCES = (
     N_("{card}: AI power is that of {task}"),
     N_("{card}: mining in unrented hours adds {amount}"),
     N_("{card}: mining in unrented hours loses {amount}: leave it idle"),
-    N_("{card}: loses money in both uses; better switched off"),
+    N_("{card}: renting out is best in {rent} of the draws, mining in {mine}, switching off in {off}"),
+    N_("{card}: what decides between mining and AI: {one} ({a}), {two} ({b}), {three} ({c})"),
+    N_("an operating margin is before capital; the net present value has paid for machines and building"),
+    N_("no choice for this site pays for its capital at any of the prices"),
+    N_("the highest net present value is that of {choice}"),
+    N_("cannot tell what to build: ranges overlap; {choice} has the highest likely net present value"),
+    N_("{name}: the price file does not say what it costs to buy"),
+    N_("the price file has no capital (building, life, discount rate), so no margin here pays for anything"),
+    N_("{what} ({use}, {building} building)"),
     N_("{card}: sha256d was not measured"),
     N_("{card}: no transformer task was measured"),
     N_("{card}: no watts were read"),
@@ -65,6 +73,7 @@ _WORDS = (
     *(N_("faster"), N_("slower"), N_("more"), N_("less"), N_("better"), N_("worse"), N_("same"), N_("cannot tell")),
     *(N_("not compared"), N_("invalid"), N_("baseline"), N_("stock"), N_("best"), N_("measured"), N_("peak")),
     *(N_("share"), N_("on"), N_("off"), N_("mining"), N_("AI")),
+    *(N_("AI, reserved"), N_("hosting"), N_("new"), N_("converted")),
 )
 
 
@@ -75,7 +84,9 @@ def vocabulary() -> Iterator[str]:
     yield from (metric.heading for metric in METRICS.values())
     yield from (meaning for _unit, meaning, _terms in BREAK_EVENS.values())
     yield from (reason.meaning for reason in REASONS)
-    yield from (name.replace("_", " ") for name in UNITS)
+    yield from DECISIONS
+    yield from (text for _low, _high, *texts in POSSIBLE.values() for text in texts)
+    yield from dict.fromkeys(input_name(name) for name in (*UNITS, "rent", *INPUT_WORDS))
     yield from (
         plain_title(entry.name) for entry in fields(Record) if entry.name in {*SETTINGS, *sum(GROUPS.values(), ())}
     )

@@ -46,7 +46,7 @@ def test_money_and_the_asic_stand_with_the_answer_only_when_there_are_prices(tmp
     _, given = found(tmp_path, run(CARD_A), money=True)
     assert any("S21-class ASIC): 57.14 GH/J" in note for note in given[0].notes)
     assert given[-1].question == "Mine, rent out or switch off?"
-    assert given[-1].answer == "Cannot tell: renting out for AI leads"
+    assert given[-1].answer == "Cannot tell whether to rent out for AI or switch off"
 
 
 def test_no_valid_figure_is_no_answer(tmp_path):

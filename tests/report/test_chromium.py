@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import struct
 from dataclasses import replace
@@ -60,7 +61,7 @@ def test_it_renders_without_overflow_errors_or_requests(browser, page_file, widt
     assert browser.js("document.documentElement.scrollWidth") <= width
     assert wide_elements(browser) == []
     plots = browser.js("[...document.querySelectorAll('.plot')].map(p => p.querySelectorAll('.mark, .line').length)")
-    assert len(plots) == 9
+    assert len(plots) == 10
     assert all(plots)
     assert cut_texts(browser) == []
     assert browser.messages == []
@@ -229,22 +230,19 @@ def shown_figures(browser: Chromium) -> dict[str, tuple[str, float | None]]:
 
 def expected_figures(inputs: economics.Inputs, prices: economics.Prices) -> dict[str, tuple[str, float | None]]:
     """The same by Python's formulas alone."""
-    asic = replace(
-        inputs,
-        hash_th_per_s=prices.asic.hash_th_per_s,
-        mine_kw=prices.asic.hash_th_per_s * prices.asic.j_per_th / 1000,
-        idle_kw=0.0,
-    )
+    asic = economics.asic_box(prices.asic, prices).likely
+    asic = replace(asic, electricity=inputs.electricity, hashprice=inputs.hashprice)
     sides = money.sides(inputs) | {"asic": money.sides(asic)["mining"]}
     decimals = {name: row[2] for name, row in money.ROWS.items()}
     wanted = {
-        f"{use}.{name}": (money.written(value, decimals[name]), value)
+        f"{use}.{name}": (money.written(value, decimals[name]), None if math.isnan(value) else value)
         for use, values in sides.items()
         for name, value in values.items()
     }
     for name in economics.BREAK_EVENS:
         value = economics.break_even(name, inputs)
-        wanted[f"break_even.{name}"] = (money.written(value, 2 if name == "hashprice" else 4), value)
+        known = value is not None and not math.isnan(value)
+        wanted[f"break_even.{name}"] = (money.break_even_text(name, value, inputs), value if known else None)
     return wanted
 
 
@@ -255,9 +253,7 @@ def agree(browser: Chromium, inputs: economics.Inputs) -> None:
     for name, (text, value) in wanted.items():
         assert found[name][0] == text, name
         assert found[name][1] == (None if value is None else pytest.approx(value, rel=1e-12, abs=1e-15)), name
-    assert browser.js("document.getElementById('money-verdict').textContent") == money.verdict_text(
-        economics.advantage(inputs), "USD"
-    )
+    assert browser.js("document.getElementById('money-verdict').textContent") == money.verdict_text(inputs, "USD")
     assert browser.js("document.getElementById('money-idle').textContent") == money.idle_text(
         economics.idle_mining_gain(inputs), "USD"
     )
@@ -301,6 +297,8 @@ def test_before_a_slider_moves_the_figures_are_pythons(priced, starts):
         {"rent": 0.05},
         {"hashprice": 120.0},
         {"hashprice": 0.0},
+        {"rent": 0.0, "electricity": 0.3},
+        {"rent": 0.0, "electricity": 0.0},
         {"electricity": 0.31, "utilisation": 0.37, "rent": 4.2, "hashprice": 17.5},
     ],
     ids=lambda moved: ",".join(f"{name}={value}" for name, value in moved.items()),
@@ -343,7 +341,7 @@ def test_a_typed_price_counts_and_an_empty_field_does_not(priced, starts):
     agree(priced, replace(starts[0].inputs, electricity=0.0875))
 
 
-def test_each_card_has_its_own_scenario_and_without_a_rent_it_starts_at_the_break_even(priced, starts):
+def test_each_card_has_its_own_scenario_and_a_missing_rent_is_asked_for(priced, starts):
     assert [item.rent_known for item in starts] == [True, True, False]
     for number, start in enumerate(starts):
         priced.js(
@@ -351,7 +349,11 @@ def test_each_card_has_its_own_scenario_and_without_a_rent_it_starts_at_the_brea
                 s.dispatchEvent(new Event("change")); }})()"""
         )
         agree(priced, start.inputs)
-    assert economics.advantage(starts[2].inputs) == pytest.approx(0.0, abs=1e-12)
+    assert priced.js("document.getElementById('money-rent-number').value") == ""
+    assert "Enter the card's rent" in priced.js("document.getElementById('money-verdict').textContent")
+    assert slide(priced, "rent", 1.25) == 1.25
+    agree(priced, replace(starts[2].inputs, rent=1.25))
+    assert priced.messages == []
 
 
 def test_the_chart_follows_the_sliders(priced, starts):

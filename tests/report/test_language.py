@@ -117,8 +117,12 @@ def test_no_text_of_the_page_is_kept_from_the_catalogue(sample, monkeypatch):
     recorded |= {part.strip() for value in recorded for part in value.split(";")}
     recorded |= {Path(value).name for value in recorded if value.endswith(".csv")}
     prices = outlook(frame).prices
-    recorded |= {prices.asic.name, prices.asic.source, "Europe/Berlin", __version__}
-    recorded |= {price.source for price in (*prices.items.values(), *(price for _card, price in prices.rents))}
+    recorded |= {"Europe/Berlin", __version__}
+    recorded |= {text for asic in prices.asics for text in (asic.name, asic.source)}
+    named = [*prices.rents, *prices.card_prices, *((item.name, item.price) for item in prices.contracts)]
+    recorded |= {text for name, price in named for text in (name, price.source)}
+    recorded |= {price.source for price in prices.items.values()}
+    recorded |= {asic.price.source for asic in prices.asics if asic.price is not None}
     for item in published.with_published(result, ["H100 SXM"]).published:
         recorded |= {str(item.reason), str(item.key["device_name"]), str(item.key["published_metric"])}
     assert words_left(rendered(sample), recorded) == set()

@@ -10,7 +10,7 @@ from bench.analysis.compare import COLUMNS as COMPARE_COLUMNS
 from bench.analysis.compare import compare
 from bench.analysis.dispatch.problem import Fleet, Mode
 from bench.analysis.economics import COLUMNS as MONEY_COLUMNS
-from bench.analysis.economics import Asic, Card, Prices, Range, cards, wall_kw
+from bench.analysis.economics import Asic, Card, Prices, cards, meter_kw
 from bench.model import BenchError, Comparison
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def fleets(
 
 def asics(asic: Asic, count: float, prices: Prices) -> Fleet:
     """A fleet of miners, which are at work or off."""
-    kw = asic.hash_th_per_s * asic.j_per_th / 1000 * _likely(prices, "pue")
+    kw = asic.hash_th_per_s * asic.j_per_th / 1000 * (prices.range("pue_mining").likely or 1.0)
     return Fleet(asic.name, count, (Mode("mine", "mine", kw, hash_th_per_s=asic.hash_th_per_s), OFF), 0.0)
 
 
@@ -102,14 +102,15 @@ def _modes(card: Card, groups: Sequence[Mapping[str, Comparison]], prices: Price
             rate, watts = held["rate_per_s"].value, held["power_mean_w"].value
             if rate is None or watts is None:
                 continue
-            kw = _meter_kw(watts, card, prices)
+            kw = meter_kw(watts, card, prices, "mining" if use == "mine" else "ai")
             name = use if held["rate_per_s"].role == "stock" else f"{use} at {_setting(held)}"
             if use == "mine":
                 found.append(Mode(name, use, kw, hash_th_per_s=rate / 1e12))
             else:
                 found.append(Mode(name, use, kw, rent_share=rate / stock))
     if card.idle_w is not None and card.idle_w.likely is not None:
-        found.append(Mode("idle", "idle", _meter_kw(card.idle_w.likely, card, prices)))
+        kept = "ai" if rented else "mining"
+        found.append(Mode("idle", "idle", meter_kw(card.idle_w.likely, card, prices, kept)))
     return found
 
 
@@ -119,16 +120,6 @@ def _setting(held: Mapping[str, Comparison]) -> str:
     parts = [f"{limit:g} W"] if limit is not None else []
     parts += [f"{clock:g} MHz"] if clock is not None else []
     return ", ".join(parts) or f"another setting ({key['implementation']})"
-
-
-def _meter_kw(watts: float, card: Card, prices: Prices) -> float:
-    at_plug = wall_kw(Range.of(watts), card, prices).likely
-    return (at_plug or 0.0) * _likely(prices, "pue")
-
-
-def _likely(prices: Prices, name: str) -> float:
-    likely = prices.items[name].range.likely
-    return 0.0 if likely is None else likely
 
 
 def _classes(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, float]]:

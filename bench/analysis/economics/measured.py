@@ -1,15 +1,14 @@
-"""What a card was measured to do as a mining_group and as an AI card: the measured side of the economics."""
+"""What a card was measured to do as a miner and as an AI card: the measured side of the economics."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.analysis.compare import COLUMNS as COMPARE_COLUMNS
 from bench.analysis.compare import compare
-from bench.analysis.economics.range import Range
+from bench.analysis.economics.range import ONE, Range
 from bench.model import BenchError, Comparison
 
 if TYPE_CHECKING:
@@ -23,8 +22,8 @@ COLUMNS: tuple[str, ...] = tuple(dict.fromkeys([*COMPARE_COLUMNS, "idle_power_w"
 class Card:
     """What a card was measured to do.
 
-    Ranges hold the 95% intervals; watts under load also the sensor's own uncertainty; idle watts are the least, mean
-    and greatest baseline.
+    Ranges hold the 95% intervals; idle watts are the least, mean and greatest baseline. The sensor's own uncertainty is
+    apart, for it is the same error in all three watts.
     """
 
     name: str
@@ -39,6 +38,8 @@ class Card:
     idle_w: Range | None
     scope: str | None
     """What the watts cover; at ``wall`` the host is in them already."""
+    sensor_gain: Range = ONE
+    """True watts ÷ watts read."""
     reasons: tuple[str, ...] = ()
     """What is missing, and why."""
 
@@ -95,7 +96,7 @@ def _card(name: str, groups: Sequence[Mapping[str, Comparison]], words: Sequence
         reasons.append("sha256d was not measured")
     if ai_group is None:
         reasons.append("no transformer task was measured")
-    watts = [None if held is None else _watts(held, rows) for held in (mining_group, ai_group)]
+    watts = [_spread(held, "power_mean_w") for held in (mining_group, ai_group)]
     if any(held is not None and watt is None for held, watt in zip((mining_group, ai_group), watts, strict=True)):
         reasons.append("no watts were read")
     if (rows["energy_method"].astype(object) == "assumed").any():
@@ -114,6 +115,7 @@ def _card(name: str, groups: Sequence[Mapping[str, Comparison]], words: Sequence
         ai_w=watts[1],
         idle_w=None if idle.empty else Range(float(idle.min()), float(idle.mean()), float(idle.max())),
         scope=scopes[0] if len(scopes) == 1 else None,
+        sensor_gain=_sensor_gain(rows),
         reasons=tuple(reasons),
     )
 
@@ -163,13 +165,8 @@ def _spread(held: Mapping[str, Comparison] | None, metric: str) -> Range | None:
     )
 
 
-def _watts(held: Mapping[str, Comparison], rows: pd.DataFrame) -> Range | None:
-    """Watts with both their uncertainties: of the repeats, and of the sensor itself."""
-    spread = _spread(held, "power_mean_w")
-    if spread is None or spread.low is None or spread.likely is None or spread.high is None:
-        return None
-    task = held["rate_per_s"].key["workload"]
-    of_task = rows[rows["workload"].astype(object) == task]
-    sensor = float((of_task["sensor_uncertainty_j"] / of_task["energy_j"]).fillna(0.0).max()) * spread.likely
-    down, up = math.hypot(spread.likely - spread.low, sensor), math.hypot(spread.high - spread.likely, sensor)
-    return Range(max(0.0, spread.likely - down), spread.likely, spread.likely + up)
+def _sensor_gain(rows: pd.DataFrame) -> Range:
+    """The sensor's uncertainty as a factor on all that it read: the largest of any window."""
+    share = float((rows["sensor_uncertainty_j"] / rows["energy_j"]).fillna(0.0).max()) if len(rows) else 0.0
+    share = min(share, 1.0) if share > 0 else 0.0
+    return Range(1 - share, 1.0, 1 + share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,9 @@ class Range:
     low: float | None
     likely: float | None
     high: float | None
+    low95: float | None = None
+    """Of a result: ends of the interval that holds 95% of the draws; None for an input."""
+    high95: float | None = None
 
     @staticmethod
     def of(value: float) -> Range:
@@ -20,4 +23,7 @@ class Range:
 
     def times(self, factor: float) -> Range:
         """Each bound times ``factor`` > 0."""
-        return Range(*(None if part is None else part * factor for part in (self.low, self.likely, self.high)))
+        return Range(*(None if part is None else part * factor for part in astuple(self)))
+
+
+ZERO, ONE = Range.of(0.0), Range.of(1.0)

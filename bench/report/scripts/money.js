@@ -1,28 +1,32 @@
   // -- money: the formulas of bench/analysis/economics.py, in the same order of operations ---------------------------------------
 
+  const kw = (watts, host, i) => (watts * i.sensor_gain + host) / i.psu_efficiency / 1000;
+  const busy = (i) => i.utilisation * i.ai_uptime;
+  const mineKw = (i) => kw(i.mine_w, i.host_power_mining, i), idleMiningKw = (i) => kw(i.idle_w, i.host_power_mining, i);
+  const aiKw = (i) => kw(i.ai_w, i.host_power_ai, i), idleAiKw = (i) => kw(i.idle_w, i.host_power_ai, i);
   const formula = {
     miningRevenue: (i) => i.hashprice * i.hash_th_per_s * i.uptime * (1 - i.pool_fee) / 24000,
-    miningKwh: (i) => i.pue * (i.uptime * i.mine_kw + (1 - i.uptime) * i.idle_kw),
+    miningKwh: (i) => i.pue_mining * (i.uptime * mineKw(i) + (1 - i.uptime) * idleMiningKw(i)),
     miningNet: (i) => formula.miningRevenue(i) - i.electricity * formula.miningKwh(i),
-    aiRevenue: (i) => i.rent * i.utilisation * (1 - i.market_fee),
-    aiKwh: (i) => i.pue * (i.utilisation * i.ai_kw + (1 - i.utilisation) * i.idle_kw),
+    aiRevenue: (i) => i.rent * busy(i) * (1 - i.market_fee),
+    aiKwh: (i) => i.pue_ai * (busy(i) * aiKw(i) + (1 - busy(i)) * idleAiKw(i)),
     aiNet: (i) => formula.aiRevenue(i) - i.electricity * formula.aiKwh(i) - i.ai_extra,
     advantage: (i) => formula.aiNet(i) - formula.miningNet(i),
     idleGain: (i) => {
       const earned = i.hashprice * i.hash_th_per_s * (1 - i.pool_fee) / 24000;
-      return (1 - i.utilisation) * i.uptime * (earned - i.electricity * i.pue * (i.mine_kw - i.idle_kw));
+      return (1 - i.utilisation) * i.uptime * (earned - i.electricity * i.pue_ai * kw(i.mine_w - i.idle_w, 0, i));
     },
   };
 
   // name → numerator and denominator; none where the denominator is 0
   const breakEvens = {
-    rent: (i) => [formula.miningNet(i) + i.electricity * formula.aiKwh(i) + i.ai_extra, i.utilisation * (1 - i.market_fee)],
+    rent: (i) => [formula.miningNet(i) + i.electricity * formula.aiKwh(i) + i.ai_extra, busy(i) * (1 - i.market_fee)],
     electricity: (i) => [
       formula.aiRevenue(i) - i.ai_extra - formula.miningRevenue(i), formula.aiKwh(i) - formula.miningKwh(i),
     ],
     utilisation: (i) => [
-      formula.miningNet(i) + i.electricity * i.pue * i.idle_kw + i.ai_extra,
-      i.rent * (1 - i.market_fee) - i.electricity * i.pue * (i.ai_kw - i.idle_kw),
+      formula.miningNet(i) + i.electricity * i.pue_ai * idleAiKw(i) + i.ai_extra,
+      (i.rent * (1 - i.market_fee) - i.electricity * i.pue_ai * (aiKw(i) - idleAiKw(i))) * i.ai_uptime,
     ],
     hashprice: (i) => [
       (formula.aiNet(i) + i.electricity * formula.miningKwh(i)) * 24000, i.hash_th_per_s * i.uptime * (1 - i.pool_fee),
@@ -31,6 +35,19 @@
     ai_power: (i) => [formula.aiRevenue(i) - i.ai_extra, formula.aiKwh(i)],
   };
   const breakEven = (name, i) => { const [above, below] = breakEvens[name](i); return below ? above / below : null; };
+
+  // least and greatest possible value, and what it means to lie outside; as POSSIBLE in Python
+  const possible = {
+    rent: [0, Infinity, _("any rent is enough"), _("no rent is enough")],
+    utilisation: [0, 1, _("any utilisation is enough"), _("no utilisation is enough")],
+    hashprice: [0, Infinity, _("any hashprice is enough"), _("no hashprice is enough")],
+  };
+  function impossible(name, value, i) {
+    if (value === null || !Number.isFinite(value) || !(name in possible)) return null;
+    const [low, high, any, none] = possible[name];
+    if (low <= value && value <= high) return null;
+    return (value < low) === (breakEvens[name](i)[1] > 0) ? any : none;
+  }
 
   const side = (i, revenue, kwh, net) => {
     const energy = kwh(i), hourly = net(i);
@@ -62,14 +79,16 @@
 
   function startMoney() {
     scenario = { ...moneyCard().inputs, ...Object.fromEntries(changed) };
-    for (const field of money.sliders) for (const input of sliders(field)) input.value = scenario[field];
+    // a rent that the price file does not have is asked for
+    for (const [name, value] of Object.entries(scenario)) if (value === null) scenario[name] = NaN;
+    for (const field of money.sliders) for (const input of sliders(field)) input.value = Number.isNaN(scenario[field]) ? "" : scenario[field];
     showMoney();
   }
 
-  function write(out, value, decimals) {
+  function write(out, value, decimals, words = null) {
     for (const cell of document.querySelectorAll(`[data-out="${out}"]`)) {
-      cell.textContent = written(value, decimals);
-      cell.dataset.value = value === null ? "" : String(value);
+      cell.textContent = words ?? written(value, decimals);
+      cell.dataset.value = value === null || !Number.isFinite(value) ? "" : String(value);
     }
   }
 
@@ -79,10 +98,15 @@
     for (const [use, values] of Object.entries(found)) {
       for (const [key, value] of Object.entries(values)) write(`${use}.${key}`, value, money.decimals[key]);
     }
-    for (const name of Object.keys(breakEvens)) write(`break_even.${name}`, breakEven(name, scenario), money.decimals[name]);
+    for (const name of Object.keys(breakEvens)) {
+      const value = breakEven(name, scenario);
+      write(`break_even.${name}`, value, money.decimals[name], impossible(name, value, scenario));
+    }
     const gap = formula.advantage(scenario), gain = formula.idleGain(scenario);
     const hourly = (value) => ({ amount: `${written(Math.abs(value), 4)} ${money.currency}/h` });
-    document.getElementById("money-verdict").textContent = gap === 0 ? _("At these prices both uses earn the same.")
+    document.getElementById("money-verdict").textContent = Number.isNaN(scenario.rent) ? _("Enter the card's rent: the price file has none.")
+      : formula.miningNet(scenario) < 0 && formula.aiNet(scenario) < 0 ? _("Switch it off: at these prices both uses lose money.")
+      : gap === 0 ? _("At these prices both uses earn the same.")
       : gap > 0 ? _("Renting out for AI nets {amount} more than mining.", hourly(gap))
         : _("Mining nets {amount} more than renting out for AI.", hourly(gap));
     document.getElementById("money-idle").textContent = gain > 0
@@ -119,7 +143,8 @@
     const [slider] = sliders(field), low = Number(slider.min), high = Number(slider.max);
     const xs = Array.from({ length: 61 }, (_, step) => low + (high - low) * step / 60);
     const lines = [[_("mining"), formula.miningNet, ""], [_("AI, rented out"), formula.aiNet, "7 4"]].map(
-      ([name, net, dash]) => ({ name, dash, ys: xs.map((x) => net({ ...scenario, [field]: x })) }));
+      ([name, net, dash]) => ({ name, dash, ys: xs.map((x) => net({ ...scenario, [field]: x })) }))
+      .filter((line) => line.ys.every(Number.isFinite));
     const all = lines.flatMap((line) => line.ys), margin = (Math.max(...all) - Math.min(...all) || 1) * 0.08;
     const bottom = Math.min(...all) - margin, top = Math.max(...all) + margin;
     const across = (x) => `${(100 * (x - low) / (high - low)).toFixed(2)}%`;
@@ -149,9 +174,11 @@
         y: Math.max(12, down(ys[end]) - 8),
       }, name);
     }
-    const now = across(scenario[field]);
-    part(area, "line", { class: "limit rule", x1: now, x2: now, y1: 0, y2: height });
-    part(area, "text", { class: "small", x: now, dx: 4, y: height - 6 }, _("now"));
+    if (Number.isFinite(scenario[field])) {
+      const now = across(scenario[field]);
+      part(area, "line", { class: "limit rule", x1: now, x2: now, y1: 0, y2: height });
+      part(area, "text", { class: "small", x: now, dx: 4, y: height - 6 }, _("now"));
+    }
     const even = breakEven(field, scenario);
     if (even !== null && even >= low && even <= high) {
       const y = formula.miningNet({ ...scenario, [field]: even });
