@@ -10,6 +10,8 @@
  *     3  as 2, and 75 of the rotations as high half + low half of a product, which fills both pipes equally where a
  *        product's high half takes two turns
  *     4  as 3 with 150 rotations, for a device whose wide products take one turn
+ *   SHA256D_VERSIONS   1, 2, 4 or 8: headers that each nonce is tried with, which differ in their version alone. The
+ *                      schedule that they share stays in registers; a loop over them keeps the code in its cache.
  */
 #include "sha256d.h"
 
@@ -19,6 +21,9 @@
 #ifndef SHA256D_VARIANT
 #define SHA256D_VARIANT 1
 #endif
+#ifndef SHA256D_VERSIONS
+#define SHA256D_VERSIONS 1
+#endif
 #ifndef SHA256D_THREADS
 #define SHA256D_THREADS 256
 #endif
@@ -27,6 +32,9 @@
 #endif
 #if SHA256D_VARIANT < 0 || SHA256D_VARIANT > 4
 #error SHA256D_VARIANT must be 0, 1, 2, 3 or 4
+#endif
+#if SHA256D_VERSIONS != 1 && SHA256D_VERSIONS != 2 && SHA256D_VERSIONS != 4 && SHA256D_VERSIONS != 8
+#error SHA256D_VERSIONS must be 1, 2, 4 or 8
 #endif
 
 /* Factors for products that are really shifts. They come in at run time, or the compiler would turn them back. */
@@ -107,7 +115,6 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
 #define GPU_SWAP(x) (((x) >> 24) | (((x) >> 8) & 0xff00u) | (((x) << 8) & 0xff0000u) | ((x) << 24))
 #endif
 
-#define SHA256D_NAME sha256d_digest_word7
 #define SHA_FUNCTION static __device__ __forceinline__
 #define SHA_PARAMETERS , const sha256d_factors &by
 #define SHA_WORD sha256d_u32
@@ -128,9 +135,10 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
 #define SHA_SIGMA1(x, t) SHA_XOR3(SHA_ROTR(x, 17), SHA_ROTR(x, 19), gpu_multiply_high(x, by.shr10))
 #endif
 #if SHA256D_VARIANT >= 3
-/* Spread evenly over the 120 rounds that have one. */
+/* Spread evenly over the 120 rounds that have one; more of them where the schedule, which has more additions than
+ * rotations, is shared. */
 #if SHA256D_VARIANT == 3
-#define GPU_FOLDED_SUM1(t) ((t) % 8 < 5)
+#define GPU_FOLDED_SUM1(t) ((t) % 8 < (SHA256D_VERSIONS <= 2 ? 5 : 6))
 #else
 #define GPU_FOLDED_SUM1(t) 1
 #define SHA_SUM0(x, t) \
@@ -140,18 +148,39 @@ static __device__ __forceinline__ sha256d_u32 gpu_multiply_fold(sha256d_u32 x, s
   SHA_XOR3(SHA_ROTR(x, 6), SHA_ROTR(x, 11), \
            GPU_FOLDED_SUM1(t) ? gpu_multiply_fold(x, by.rotate7, by.one) : SHA_ROTR(x, 25))
 #endif
+#if SHA256D_VERSIONS == 1
+#define SHA256D_NAME sha256d_digest_word7
 #include "sha256d.h"
+#define GPU_DIGEST_WORD7(job) sha256d_digest_word7(job, word, by)
+#define GPU_LAUNCH_BOUNDS __launch_bounds__(SHA256D_THREADS)
+#else
+#define SHA256D_NAME sha256d_expand
+#define SHA_KEEPS_SCHEDULE
+#include "sha256d.h"
+#define SHA256D_NAME sha256d_digest_word7
+#define SHA_TAKES_SCHEDULE
+#include "sha256d.h"
+#define GPU_DIGEST_WORD7(job) sha256d_digest_word7(job, word, kept, by)
+/* 96 registers: what the schedule takes without a spill. */
+#define GPU_LAUNCH_BOUNDS __launch_bounds__(SHA256D_THREADS, SHA256D_THREADS >= 640 ? 1 : 640 / SHA256D_THREADS)
+#endif
+
+/* The jobs of the headers, which differ in their version alone. */
+typedef struct sha256d_jobs {
+  sha256d_job of[SHA256D_VERSIONS];
+} sha256d_jobs;
 
 /* Tries count >= 1 nonces from `first` (never past 2^32). Each thread takes NONCES_PER_THREAD neighbours that begin at
  * a multiple of that number: within them only the top byte of the message word changes, so one addition makes the next.
  * What the first and last thread try outside the range is not reported. Needs at least
  * (first % NONCES_PER_THREAD + count) / NONCES_PER_THREAD threads, rounded up.
  * found_count: shares found since the host last set it to 0; those beyond the `capacity` entries of `found` are
- * counted and not stored, so that the reader sees the loss. 64 bits, or a full turn would hide it. */
-extern "C" __global__ void __launch_bounds__(SHA256D_THREADS)
-    sha256d_scan(const sha256d_job job, sha256d_factors by, sha256d_u32 sequence, sha256d_u32 first,
-                 sha256d_u32 count_less_one, unsigned long long *found_count, sha256d_found *found,
-                 sha256d_u32 capacity) {
+ * counted and not stored, so that the reader sees the loss. 64 bits, or a full turn would hide it. A share of header i
+ * has the number sequence + i. */
+extern "C" __global__ void GPU_LAUNCH_BOUNDS sha256d_scan(const sha256d_jobs jobs, sha256d_factors by,
+                                                          sha256d_u32 sequence, sha256d_u32 first,
+                                                          sha256d_u32 count_less_one, unsigned long long *found_count,
+                                                          sha256d_found *found, sha256d_u32 capacity) {
   const sha256d_u32 thread = blockIdx.x * SHA256D_THREADS + threadIdx.x;
   const sha256d_u32 start = (first & ~(NONCES_PER_THREAD - 1u)) + thread * NONCES_PER_THREAD;
   sha256d_u32 word = GPU_SWAP(start);
@@ -167,16 +196,24 @@ extern "C" __global__ void __launch_bounds__(SHA256D_THREADS)
 #pragma unroll 1
   do {
 #endif
-    if ((sha256d_digest_word7(&job, word, by) & job.mask) == 0) {
-      const sha256d_u32 nonce = GPU_SWAP(word);
-      if (nonce - first <= count_less_one) {
-        const unsigned long long slot = atomicAdd(found_count, 1ull);
-        if (slot < capacity) {
-          found[slot].sequence = sequence;
-          found[slot].nonce = nonce;
+#if SHA256D_VERSIONS > 1
+    sha256d_u32 kept[SHA256D_KEPT_WORDS];
+    sha256d_expand(jobs.of, word, kept, by);
+#pragma unroll 1
+    for (sha256d_u32 version = 0; version < SHA256D_VERSIONS; version++)
+#else
+  const sha256d_u32 version = 0;
+#endif
+      if ((GPU_DIGEST_WORD7(&jobs.of[version]) & jobs.of->mask) == 0) {
+        const sha256d_u32 nonce = GPU_SWAP(word);
+        if (nonce - first <= count_less_one) {
+          const unsigned long long slot = atomicAdd(found_count, 1ull);
+          if (slot < capacity) {
+            found[slot].sequence = sequence + version;
+            found[slot].nonce = nonce;
+          }
         }
       }
-    }
 #if NONCES_PER_THREAD > 1
     word += 1u << 24;
   } while (word != end);

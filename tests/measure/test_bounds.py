@@ -39,7 +39,7 @@ CPU, CARD = Device("cpu", 0, "a CPU", cores=4), Device("cuda", 0, "a card")
         (["--prefer", "efficiency"], "--prefer applies only to NVIDIA's cards, not to cpu"),
         (
             ["--version-rolling", "4", "--engine", "portable"],
-            "--version-rolling applies only to CPUs, not to cpu with --engine portable",
+            "--version-rolling applies only to CPUs and NVIDIA's cards, not to cpu with --engine portable",
         ),
         (["--isa", "avx2", "--engine", "portable"], "--isa applies only to CPUs, not to cpu with --engine portable"),
     ],

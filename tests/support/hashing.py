@@ -23,7 +23,7 @@ def mined_headers() -> list[tuple[bytes, int]]:
 
 
 @functools.cache
-def sha256d_cubin(arch: int, variant: int) -> sass.Cubin:
-    """Machine code of one hash a thread, from the text that CuPy is handed."""
-    defines = {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": 1}
+def sha256d_cubin(arch: int, variant: int, versions: int = 1) -> sass.Cubin:
+    """Machine code of one nonce a thread, from the text that CuPy is handed."""
+    defines = {"SHA256D_VARIANT": variant, "NONCES_PER_THREAD": 1, "SHA256D_VERSIONS": versions}
     return sass.compile_cubin(kernels.whole_source("sha256d.cu"), arch, defines=defines)

@@ -42,6 +42,7 @@ class CudaScan:
         iteration: int,
         setting: str | None = None,
         memory_bytes: int | None = None,
+        versions: int = 1,
         capacity: int = SHARE_CAPACITY,
     ) -> None:
         """Allocate the buffer of found shares.
@@ -55,13 +56,14 @@ class CudaScan:
             iteration: nonces of the smallest efficient scan; a power of two.
             setting: what must match for two rows to be compared.
             memory_bytes: held by the arguments, such as scratchpads.
+            versions: of each header: 1, 2, 4 or 8.
             capacity: shares that fit between two drains.
         """
         import numpy as np
 
         self.implementation = implementation
         self.iteration = iteration
-        self.versions = 1
+        self.versions = versions
         self.setting = setting
         self.memory_bytes = memory_bytes
         self._cuda = cuda
@@ -134,7 +136,7 @@ def kernel_arguments(
     """What one scan hands to a kernel before the found shares.
 
     Args:
-        prepare: header (76 bytes) and share bits → the kernel's job; called once per header.
+        prepare: header (76 bytes) and share bits → the kernel's job or jobs; called once per header.
         factors: multipliers that the kernel takes by value.
         blocks: first nonce and count → blocks of the grid.
         scratch: arrays that follow the scalars.

@@ -59,7 +59,7 @@ def check(device: Device, options: HashingOptions) -> None:
         ("prefer", "NVIDIA's cards", native and device.is_nvidia),
         ("isa", "CPUs", native and device.kind == "cpu"),
         ("threads", "CPUs", native and device.kind == "cpu"),
-        ("version_rolling", "CPUs", native and device.kind == "cpu"),
+        ("version_rolling", "CPUs and NVIDIA's cards", native and (device.kind == "cpu" or device.is_nvidia)),
     ):
         if getattr(options, name) != getattr(HashingOptions, name) and not applies:
             where = device.label if native else f"{device.label} with --engine portable"

@@ -27,6 +27,7 @@ from bench.workloads.hashing import kernels
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 """Compute capabilities, times ten, that the kernels are compiled for in CI."""
 SHA256D_VARIANTS = (0, 1, 2, 3, 4)
+SHA256D_VERSIONS = (2, 4, 8)
 SCRYPT_WIDES = (0, 1)
 
 ALU_LANES = FMA_LANES = 64
@@ -71,9 +72,14 @@ class Bound:
         return self.alu + self.fma + self.uniform + self.other
 
     @property
+    def pipes(self) -> tuple[float, float, float]:
+        """Clocks of one pass of one thread, times the lanes of a multiprocessor: of logic, products and issue."""
+        return self.alu / ALU_LANES, (self.fma + self.wide) / FMA_LANES, self.total / ISSUE_LANES
+
+    @property
     def clocks(self) -> float:
-        """Clocks of one multiprocessor for one pass of one thread, times the lanes it has: clocks per hash."""
-        return max(self.alu / ALU_LANES, (self.fma + self.wide) / FMA_LANES, self.total / ISSUE_LANES)
+        """Those of the fullest: clocks per hash."""
+        return max(self.pipes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +287,24 @@ def sha256d(arch: int, variant: int, *, nonces_per_thread: int = 1) -> Bound:
     return bound(cubin, "sha256d_scan")
 
 
+def rolled(arch: int, variant: int, versions: int) -> tuple[float, Bound]:
+    """Clocks per hash of ``sha256d.cu`` where ``versions`` headers share a schedule, and what the kernel takes in all.
+
+    The loop over the versions runs ``versions`` times a nonce, everything else once.
+
+    Raises:
+        BenchError: as :func:`bound`, or the machine code is not one loop over the versions.
+    """
+    defines = {"NONCES_PER_THREAD": 1, "SHA256D_VARIANT": variant, "SHA256D_VERSIONS": versions, "SHA256D_THREADS": 128}
+    cubin = compile_cubin(kernels.whole_source("sha256d.cu"), arch, defines=defines)
+    whole = bound(cubin, "sha256d_scan")
+    loops = [loop for loop in loop_bounds(cubin, "sha256d_scan") if loop.total > whole.total / 2]
+    if len(loops) != 1:
+        raise BenchError(f"{len(loops)} loops hash, not 1", "read the listing: the kernel changed")
+    pipes = zip(whole.pipes, loops[0].pipes, strict=True)
+    return max((all_once - loop) / versions + loop for all_once, loop in pipes), whole
+
+
 def scrypt(arch: int, wide: int) -> tuple[Bound, Bound]:
     """The two loops of ``scrypt.cu`` that do its work, 1024 steps each: filling the scratchpad, and mixing.
 
@@ -314,6 +338,12 @@ def main() -> int:
         for arch in arches:
             for variant in SHA256D_VARIANTS:
                 print(_row(arch, variant, sha256d(arch, variant)), flush=True)
+        print("\nsha256d_scan with 2, 4 and 8 versions (variant 3): clocks per hash; counts of the whole kernel")
+        print("arch   versions  clocks   alu   fma  wide  total  registers  spills")
+        for arch in arches:
+            for versions in SHA256D_VERSIONS:
+                clocks, whole = rolled(arch, 3, versions)
+                print(_row(arch, versions, whole, clocks), flush=True)
         print("\nscrypt_scan, its two loops: clocks per step and multiprocessor; a hash is 1024 of each, and 256 KiB")
         print("arch       loop  clocks   alu   fma  wide  total  registers  spills")
         for arch in arches:
@@ -326,9 +356,9 @@ def main() -> int:
     return 0
 
 
-def _row(arch: int, name: int | str, b: Bound) -> str:
+def _row(arch: int, name: int | str, b: Bound, clocks: float | None = None) -> str:
     return (
-        f"sm_{arch:<5}{name:>7}{b.clocks:>8.2f}{b.alu:>6}{b.fma:>6}{b.wide:>6}{b.total:>7}"
+        f"sm_{arch:<5}{name:>7}{clocks or b.clocks:>8.2f}{b.alu:>6}{b.fma:>6}{b.wide:>6}{b.total:>7}"
         f"{b.registers:>11}{b.spill_bytes:>8}"
     )
 

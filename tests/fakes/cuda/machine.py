@@ -1,8 +1,8 @@
-"""Runs machine code: what NVIDIA's assembler made of a kernel, up to its first exit, all threads of a block at once.
+"""Runs machine code: what NVIDIA's assembler made of a kernel, up to its exit, all threads of a block at once.
 
-Covers the instructions of the straight line that a hash is; any other is an error. So the last tool between the text
-and the card is tested too. NVIDIA's CUDA Binary Utilities name the instructions; how their operands combine was worked
-out from the PTX that each stands for.
+Covers the instructions of the straight line that a hash is, and a loop of hashes; any other is an error. So the last
+tool between the text and the card is tested too. NVIDIA's CUDA Binary Utilities name the instructions; how their
+operands combine was worked out from the PTX that each stands for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ U32 = np.uint64(0xFFFFFFFF)
 PARAMETERS_AT = {75: 0x160, 80: 0x160, 86: 0x160, 89: 0x160, 90: 0x210, 100: 0x380, 120: 0x380}
 """Where a kernel's parameters begin in constant bank 0."""
 SECTION = re.compile(r"^\s*\.section\s+\.text\.([^,\s]+)")
+LABEL = re.compile(r"^\s*(\.L_\w+):")
 LINE = re.compile(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@(!?)(\w+)\s+)?([A-Z][A-Z0-9_]*)([.\w]*)\s*([^;]*);")
+
+COMPARISONS = {
+    "NE": np.not_equal,
+    "EQ": np.equal,
+    "GT": np.greater,
+    "GE": np.greater_equal,
+    "LT": np.less,
+    "LE": np.less_equal,
+}
+"""Unsigned; the signed ones that occur are of small positive numbers."""
 
 Word = np.ndarray
 """One register of every thread: uint64, of which the low 32 bits count."""
@@ -33,7 +44,7 @@ class Machine:
             "SR_LANEID": np.arange(threads, dtype=np.uint64) % np.uint64(32),
         }
         self._registers: dict[str, Word] = {}
-        self._predicates: dict[str, np.ndarray] = {"PT": self._zero == 0}
+        self._predicates: dict[str, np.ndarray] = {"PT": self._zero == 0, "UPT": self._zero == 0}
         self.executed = 0
 
     def run(self, listing: str, entry: str) -> np.ndarray:
@@ -55,6 +66,39 @@ class Machine:
             self.executed += 1
         raise AssertionError(f"{entry} has no exit")
 
+    def decisions(self, listing: str, entry: str) -> list[np.ndarray]:
+        """Execute a loop of hashes until all threads exit. Returns, for each branch forward, which threads stay.
+
+        Such a branch leaves out the report of a share, and every thread is made to take it.
+        """
+        lines, labels = _section(listing, entry)
+        stayed: list[np.ndarray] = []
+        at = 0
+        while True:
+            found = LINE.match(lines[at])
+            assert found, lines[at]
+            negated, predicate, name, modifiers, operands = found.groups()
+            at += 1
+            if name == "BRA" and modifiers == ".U":
+                predicate, _, operands = operands.partition(",")
+            # A call without a return address is a branch to code that ends in an exit.
+            if name in ("EXIT", "BRA", "CALL"):
+                taken = self._predicates[predicate or "PT"]
+                taken = ~taken if negated else taken
+                forward = name == "BRA" and labels[_target(operands)] > at
+                if forward:
+                    stayed.append(~taken)
+                assert forward or taken.all() or not taken.any(), f"threads part ways: {lines[at - 1].strip()}"
+                if name == "EXIT" and taken.all():
+                    return stayed
+                if name != "EXIT" and (forward or taken.all()):
+                    at = labels[_target(operands)]
+                continue
+            assert predicate is None, f"a guarded instruction that nobody taught: {lines[at - 1].strip()}"
+            if name not in ("BSSY", "BSYNC", "NOP"):
+                self._execute(name, modifiers, [part.strip() for part in operands.split(",")], lines[at - 1].strip())
+            self.executed += 1
+
     def _execute(self, name: str, modifiers: str, x: list[str], line: str) -> None:
         kind = name + modifiers
         if name in ("LDC", "ULDC", "LDCU"):
@@ -64,6 +108,13 @@ class Machine:
             return
         if kind in ("S2R", "S2UR"):
             self._set(x[0], self._special[x[1]])
+            return
+        if name in ("ISETP", "UISETP"):
+            _, how, *_, combine = modifiers.split(".")
+            assert combine in ("AND", "OR"), line
+            result = COMPARISONS[how](self._get(x[2]), self._get(x[3]))
+            also = self._predicates[x[4]]
+            self._predicates[x[0]] = result & also if combine == "AND" else result | also
             return
         if kind == "HFMA2":
             # -0 * 0 + a pair of halves: how sm_120 loads a constant.
@@ -79,9 +130,9 @@ class Machine:
                 x = x[1:]
             self._set(x[0], result)
             return
-        if kind == "IADD3":
+        if kind in ("IADD3", "UIADD3"):
             # Two carries that go nowhere.
-            x = [part for part in x if part != "PT"]
+            x = [part for part in x if part not in ("PT", "UPT")]
         v = [self._get(operand) for operand in x[1:]]
         if kind == "IMAD.WIDE.U32":
             assert x[3] == "RZ", line
@@ -94,7 +145,7 @@ class Machine:
             case "IMAD.HI.U32", 3:
                 assert x[3] == "RZ", line
                 result = v[0] * v[1] >> np.uint64(32)
-            case (("IADD3" | "IADD" | "VIADD"), (2 | 3)):
+            case (("IADD3" | "UIADD3" | "IADD" | "VIADD"), (2 | 3)):
                 result = sum(v, self._zero)
             case (("MOV" | "UMOV"), 1):
                 result = v[0]
@@ -132,9 +183,33 @@ class Machine:
             self._registers[f"{prefix}{int(number) + offset}"] = value & U32
 
     def _constant(self, operand: str, offset: int = 0) -> Word:
-        at = int(re.fullmatch(r"c\[0x0\]\[(0x[0-9a-f]+)\]", operand)[1], 16) + offset  # type: ignore[index]
+        register, fixed = re.fullmatch(r"c\[0x0\]\[(?:(U?R\d+)\+)?(0x[0-9a-f]+)\]", operand).groups()  # type: ignore[union-attr]
+        at = int(fixed, 16) + offset
+        if register:
+            index = self._registers[register]
+            assert (index == index[0]).all(), "threads read different constants"
+            at += int(index[0])
         # A word past the parameters may be loaded along with one that is used; it is read as zero.
         return self._zero + np.uint64(int.from_bytes(self._constants[at : at + 4], "little"))
+
+
+def _section(listing: str, entry: str) -> tuple[list[str], dict[str, int]]:
+    """Instructions of one kernel, and the number of the one that each label stands before."""
+    inside = False
+    lines: list[str] = []
+    labels: dict[str, int] = {}
+    for line in listing.splitlines():
+        if section := SECTION.match(line):
+            inside = section[1] == entry
+        elif inside and (label := LABEL.match(line)):
+            labels[label[1]] = len(lines)
+        elif inside and LINE.match(line):
+            lines.append(line)
+    return lines, labels
+
+
+def _target(operands: str) -> str:
+    return re.search(r"\.L_\w+", operands)[0]  # type: ignore[index]
 
 
 def _lop3(a: Word, b: Word, c: Word, table: int) -> Word:

@@ -70,9 +70,15 @@ class Program:
         given = dict(zip(self.parameters, parameters, strict=True))
         for address, data in self._constants.values():
             memory.attach(address, data)
+        for name, address in self._parameter_addresses().items():
+            memory.attach(address, given[name])
         for ctaid in range(blocks):
             for tid in range(threads):
                 self._run(tid, ctaid, threads, blocks, given, memory)
+
+    def _parameter_addresses(self) -> dict[str, int]:
+        """Where each parameter lies for a load whose address is computed, apart from global memory and constants."""
+        return {name: (index + 1) << 52 for index, name in enumerate(self.parameters)}
 
     def _translate(self, body: str) -> Callable[..., None]:
         blocks: list[tuple[str, list[str]]] = [("", [])]
@@ -91,6 +97,7 @@ class Program:
             code.append(f"   at = {index + 1}")
         namespace: dict[str, Any] = {"lop3": _lop3, "prmt": _prmt, "parameter": _parameter}
         namespace |= {name: address for name, (address, _) in self._constants.items()}
+        namespace |= self._parameter_addresses()
         exec("\n".join([*code, "  else:", "   return"]), namespace)
         return namespace["kernel"]
 
@@ -120,6 +127,8 @@ def _instruction(op: list[str], x: list[str], statement: str) -> list[str]:
         case ["mov", "b64"] if x[1].startswith("{"):
             low, high = (_value(part, U32) for part in x[1].strip("{}").split(","))
             return [f"{_name(x[0])} = {low} | {high} << 32"]
+        case ["ld", "param", *_] if x[1].startswith("[%"):
+            return _memory("ld", x, bits // 8)
         case ["ld", "param", *_]:
             name, _, offset = x[1].strip("[]").partition("+")
             return [f"{_name(x[0])} = parameter(given, {name!r}, {offset or 0}, {bits // 8})"]

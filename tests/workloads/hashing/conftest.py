@@ -20,6 +20,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[driver.
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
     real = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "cupy"}
     monkeypatch.setattr(sha256d_cuda, "THREADS", 32)
+    monkeypatch.setattr(sha256d_cuda, "ROLLED_THREADS", 32)
     monkeypatch.setattr(sha256d_cuda, "WAVES", 2)
     monkeypatch.setattr(scrypt_cuda, "THREADS", 4)
     yield driver.reset()

@@ -17,7 +17,7 @@ from bench.workloads.hashing import kernels, scrypt, scrypt_cuda, sha256d, sha25
 from bench.workloads.hashing.cuda import CudaScan
 from bench.workloads.hashing.cuda_device import Cuda
 from bench.workloads.hashing.engine import NONCE_SPACE, Work
-from bench.workloads.hashing.job import Algorithm, ScanJob, reference_scan
+from bench.workloads.hashing.job import Algorithm, ScanJob, reference_scan, rolled_reference
 from bench.workloads.hashing.options import HashingOptions
 from tests.fakes.cuda import driver
 from tests.support.hashing import random_headers
@@ -67,6 +67,30 @@ def test_an_engine_scans_any_range(machine: driver.Machine, case: Case, variant:
     opened.close()
     assert machine.pool_emptied == 1
     opened.close()
+
+
+@pytest.mark.parametrize("versions", [2, 4, 8])
+def test_an_engine_rolls_versions(machine: driver.Machine, versions: int) -> None:
+    opened = SHA256D.open(variant=3, version_rolling=versions)
+    assert (opened.implementation, opened.versions) == (f"cuda-v3-roll{versions}", versions)
+    header = random_headers(versions, 1)[0]
+    for sequence, (first, count) in enumerate([(3, 70), (NONCE_SPACE - 9, 9)]):
+        opened.scan(Work(8 * sequence, header, 2), first, count)
+        opened.sync()
+        due = rolled_reference(SHA256D.algorithm.digest, header, 2, first, count, versions)
+        assert sorted(opened.drain()) == [(8 * sequence + version, nonce) for version, nonce in due]
+    opened.close()
+
+
+def test_a_whole_job_rolls_versions(machine: driver.Machine) -> None:
+    job = ScanJob(SHA256D.open(variant=0, version_rolling=4), sha256d.ALGORITHM, seed=3, share_bits=6)
+    assert job.verify().ok, job.verify().reasons
+    job.launch(1)
+    audit = job.audit()
+    assert audit.ok, audit.reasons
+    assert audit.shares_expected == job.facts.work_per_iteration / 64
+    assert len({share.header_hex[:8] for share in audit.shares}) == 4
+    job.close()
 
 
 @BOTH

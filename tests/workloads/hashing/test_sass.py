@@ -78,6 +78,24 @@ def test_each_instruction_counts_on_its_pipe(monkeypatch: pytest.MonkeyPatch) ->
     assert bound.clocks == 5 / 64
 
 
+@functools.cache
+def rolled_of(arch: int, versions: int) -> tuple[float, sass.Bound]:
+    return sass.rolled(arch, 3, versions)
+
+
+@pytest.mark.recorded_nvrtc
+@pytest.mark.parametrize("arch", [80, 90])
+@pytest.mark.parametrize("versions", sass.SHA256D_VERSIONS)
+def test_the_bound_of_rolled_versions_does_not_rise(arch: int, versions: int) -> None:
+    clocks, whole = rolled_of(arch, versions)
+    ceiling = CEILINGS["rolled"][str(arch)][str(versions)]
+    assert ceiling - 0.2 < clocks <= ceiling
+    # 65536 registers hold five blocks of 128 threads; the code is one loop that an instruction cache holds.
+    assert whole.spill_bytes == 0
+    assert whole.registers <= 96
+    assert whole.code_bytes < 64_000
+
+
 def test_the_fullest_pipe_sets_the_bound() -> None:
     def clocks(alu: int, fma: int, wide: int, other: int) -> float:
         return sass.Bound(90, alu, fma, wide, 0, other, 32, 0, 0).clocks
@@ -158,9 +176,10 @@ def test_command_prints_a_row_for_each_variant(
     monkeypatch.setattr(sys, "argv", ["bench.workloads.hashing.sass", "90"])
     loops = loops_of(90, 1)
     monkeypatch.setattr(sass, "scrypt", lambda arch, wide: loops)
+    monkeypatch.setattr(sass, "rolled", lambda arch, variant, versions: rolled_of(90, 8))
     assert sass.main() == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("sm_")]
-    labels = [*map(str, sass.SHA256D_VARIANTS), "fill/0", "mix/0", "fill/1", "mix/1"]
+    labels = [*map(str, sass.SHA256D_VARIANTS), *map(str, sass.SHA256D_VERSIONS), "fill/0", "mix/0", "fill/1", "mix/1"]
     assert [(row[0], row[1]) for row in rows] == [("sm_90", label) for label in labels]
     assert float(rows[1][2]) == pytest.approx(bound_of(90, 1).clocks, abs=0.01)
 

@@ -10,7 +10,7 @@ import pytest
 from bench.workloads.hashing import kernels, sha256d_cuda
 from bench.workloads.hashing.cuda import by_value
 from bench.workloads.hashing.engine import NONCE_SPACE
-from bench.workloads.hashing.job import reference_scan, with_nonce
+from bench.workloads.hashing.job import reference_scan, rolled_reference, with_nonce
 from bench.workloads.hashing.shares import leading_zero_bits, sha256d
 from tests.fakes.cuda import host
 from tests.support.hashing import mined_headers, random_headers
@@ -22,23 +22,37 @@ CAPACITY = 1 << 12
 
 
 def kernel(
-    variant: int, *, nonces: int = 4, text: str = TEXT, hip: bool = False, optimise: str = "-O0"
+    variant: int, *, nonces: int = 4, text: str = TEXT, hip: bool = False, optimise: str = "-O0", versions: int = 1
 ) -> host.HostKernel:
-    options = (f"-DSHA256D_VARIANT={variant}", f"-DNONCES_PER_THREAD={nonces}", f"-DSHA256D_THREADS={THREADS}")
+    setting = {
+        "SHA256D_VARIANT": variant,
+        "NONCES_PER_THREAD": nonces,
+        "SHA256D_THREADS": THREADS,
+        "SHA256D_VERSIONS": versions,
+    }
+    options = tuple(f"-D{name}={value}" for name, value in setting.items())
     return host.build(text, "sha256d_scan", options, hip=hip, optimise=optimise)
 
 
 def run(built: host.HostKernel, header: bytes, bits: int, first: int, count: int, nonces: int = 4) -> list[int]:
     """Nonces that one launch reports, sorted, repeats kept."""
+    pairs = run_rolled(built, header, bits, first, count, 1, nonces)
+    assert all(version == 0 for version, _ in pairs)
+    return [nonce for _, nonce in pairs]
+
+
+def run_rolled(
+    built: host.HostKernel, header: bytes, bits: int, first: int, count: int, versions: int, nonces: int = 4
+) -> list[tuple[int, int]]:
+    """``(version, nonce)`` that one launch reports, sorted, repeats kept."""
     factors = by_value(sha256d_cuda.FACTORS)
     found_count, found = np.zeros(1, np.uint64), np.zeros(CAPACITY, np.uint64)
     blocks = -(-(first % nonces + count) // nonces // THREADS) + 1
     scalars = [np.uint32(7), np.uint32(first), np.uint32(count - 1)]
-    job = sha256d_cuda.prepare(header, bits)
+    job = sha256d_cuda.prepare(header, bits, versions)
     built(blocks, THREADS, [job, factors, *scalars, found_count, found, np.uint32(CAPACITY)])
     hits = found[: int(found_count[0])]
-    assert set((hits & 0xFFFFFFFF).tolist()) <= {7}
-    return sorted((hits >> np.uint64(32)).tolist())
+    return sorted(((hit & 0xFFFFFFFF) - 7, hit >> 32) for hit in hits.tolist())
 
 
 @pytest.mark.parametrize("hip", [False, True], ids=["cuda", "hip"])
@@ -61,6 +75,34 @@ def test_edges_of_the_nonce_space(variant: int, first: int, count: int) -> None:
     for bits in (1, 2):
         due = reference_scan(sha256d, header, bits, first, count)
         assert run(kernel(variant), header, bits, first, count) == due
+
+
+@pytest.mark.parametrize("hip", [False, True], ids=["cuda", "hip"])
+@pytest.mark.parametrize(("variant", "versions"), [(0, 2), (1, 8), (3, 4), (3, 8), (4, 2)])
+def test_rolled_versions_agree_with_the_reference(variant: int, versions: int, hip: bool) -> None:
+    built = kernel(variant, hip=hip, versions=versions)
+    for number, header in enumerate(random_headers(variant, 2)):
+        for first, count in ((0, 1), (5, 30), (NONCE_SPACE - 35, 35)):
+            due = rolled_reference(sha256d, header, number + 1, first, count, versions)
+            assert run_rolled(built, header, number + 1, first, count, versions) == due
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("&jobs.of[version]", "jobs.of"),
+        ("sequence = sequence + version", "sequence = sequence"),
+        ("version < SHA256D_VERSIONS; version++", "version + 1 < SHA256D_VERSIONS; version++"),
+        ("sha256d_expand(jobs.of, word,", "sha256d_expand(jobs.of, word ^ 1u,"),
+        ("kept[(t) - SHA256D_FIRST_KEPT] = SHA_ADDK(w, t, k)", "kept[(t) - SHA256D_FIRST_KEPT] = w"),
+    ],
+)
+def test_a_fault_in_version_rolling_is_caught(right: str, wrong: str) -> None:
+    assert right in TEXT
+    header = random_headers(1, 1)[0]
+    due = rolled_reference(sha256d, header, 1, 100, 20, 4)
+    assert run_rolled(kernel(3, versions=4), header, 1, 100, 20, 4) == due
+    assert run_rolled(kernel(3, text=TEXT.replace(right, wrong), versions=4), header, 1, 100, 20, 4) != due
 
 
 @pytest.mark.parametrize("nonces", [1, 16, 256])
@@ -143,4 +185,4 @@ def test_preparation_refuses_nonsense(length: int, bits: int) -> None:
 def test_headers_are_written_out_in_the_source() -> None:
     """CuPy's cache of machine code does not look into included files."""
     assert "#include" not in TEXT
-    assert TEXT.count("SHA256D_K17 0x") == 2
+    assert TEXT.count("SHA256D_K17 0x") == 4
