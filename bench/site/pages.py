@@ -30,7 +30,7 @@ SIMULATED = N_(
 )
 _OF_MANY = ("answer", "cards", "pick", "power", "compare", "rates", "cash")
 """Sections of the first page; those about single runs are on the cards' own pages."""
-_OF_ONE = ("answer", "rates", "history", "time", "roof", "sweep", "cash", "checks", "settings")
+_OF_ONE = ("answer", "rates", "history", "time", "roof", "latency", "sweep", "cash", "checks", "settings")
 
 
 @dataclass(frozen=True, slots=True)
