@@ -322,7 +322,7 @@ def test_without_javascript_there_are_tables_and_pictures_and_no_dead_control(br
                     pass
             return shown
 
-        assert boxes("svg.drawing") == 9
+        assert boxes("svg.drawing") == 10
         assert boxes("table") >= 8
         assert boxes("button, select, input") == 0
     finally:
