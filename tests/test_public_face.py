@@ -32,7 +32,7 @@ def test_run_measures_as_the_command_line_does(tmp_path):
 
     plan = bench.RunPlan(
         selection=SelectionOptions(device="cpu", workload=("sha256d",)),
-        timing=TimingOptions(smoke=True, window_s=0.2),
+        timing=TimingOptions(smoke=True, window_s=0.5),
         output=OutputOptions(out=tmp_path),
     )
     (record,) = bench.run(plan)

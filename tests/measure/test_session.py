@@ -106,7 +106,7 @@ def test_metax_cards_run_everything_under_their_own_name(tmp_path):
     assert found[0][1].implementation.endswith("-graph")
 
 
-@pytest.mark.parametrize("arguments", [("devices",), ("run", "--smoke", "--workload", "sha256d", "--window", "0.2")])
+@pytest.mark.parametrize("arguments", [("devices",), ("run", "--smoke", "--workload", "sha256d", "--window", "0.5")])
 def test_a_metax_card_without_a_meter_is_not_asked_for_nvidias_driver(arguments, tmp_path):
     more = ("--out", str(tmp_path), "--warmup", "0", "--device", "cuda:0") if arguments[0] == "run" else ()
     done = subprocess.run(

@@ -14,7 +14,7 @@ from bench.model import Audit, BenchError, Facts, Share
 from bench.workloads.hashing.engine import NONCE_SPACE, Engine, Work, with_version
 from bench.workloads.hashing.shares import DIGESTS, P_MIN, leading_zero_bits, poisson_p_value, sha256d, share_problem
 
-SHARES_PER_S = 200
+SHARES_PER_S = 400
 """Least expected shares in a second of work: a count off by a quarter is then beyond chance."""
 MAX_SHARES_PER_LAUNCH = 1 << 16
 PROBE_S = 0.05
