@@ -211,20 +211,11 @@ def _default(field: Any) -> str:
 
 
 def exit_codes() -> str:
-    """The exit codes, from the module that defines them."""
-    from bench.cli import app
-    from bench.model import errors
+    """The exit codes, from the modules that define them."""
+    from bench.cli import app, manual
 
-    meanings = {
-        errors.EXIT_OK: "success",
-        errors.EXIT_REGRESSION: "`--fail-if` found a regression",
-        errors.EXIT_USAGE: "wrong use: an unknown option, a missing file, nothing that could be measured",
-        errors.EXIT_INVALID: "an invalid measurement, or a file that does not pass `verify`, `recompute` or `merge`",
-        app.EXIT_INTERNAL: "a fault of bitwatt itself; run again with `BITWATT_TRACEBACK=1` and report it",
-        errors.EXIT_IO: "the output could not be written: a full disk, a closed pipe",
-        app.EXIT_INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; finished rows are on disk",
-    }
-    return _table(("code", "meaning"), [(str(code), text) for code, text in meanings.items()])
+    internal = (str(app.EXIT_INTERNAL), "a fault of bitwatt itself; run again with `BITWATT_TRACEBACK=1` and report it")
+    return _table(("code", "meaning"), sorted([*manual.EXITS, internal], key=lambda row: int(row[0])))
 
 
 def _document(path: str) -> Callable[[], str]:

@@ -36,7 +36,9 @@ def name(path: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=name)
-def test_every_command_runs_and_shows_what_the_page_says(path, tmp_path):
+def test_every_command_runs_and_shows_what_the_page_says(path, tmp_path, monkeypatch):
+    # two threads on cores that others use wait for each other
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     results = doc_blocks.run(path.read_text(), tmp_path.resolve())
     failed = [(block.text, result) for block, _, result in results if result.code]
     assert failed == []
