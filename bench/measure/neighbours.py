@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _measures(command: list[str]) -> bool:
 def look(sample_s: float = SAMPLE_S, seen: Callable[[], Mapping[int, Process]] = processes) -> Neighbours:
     """What others do at this moment; takes ``sample_s`` seconds."""
     counters, before, start = interference.read(), seen(), time.monotonic()
-    time.sleep(sample_s)
+    threading.Event().wait(sample_s)
     others, after = interference.between(counters, interference.read()), seen()
     seconds = time.monotonic() - start
     used = {pid: (process.cpu_s - before[pid].cpu_s) / seconds for pid, process in after.items() if pid in before}

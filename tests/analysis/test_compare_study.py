@@ -147,7 +147,8 @@ def test_the_estimator_covers_clean_and_contaminated_windows(windows: int) -> No
 def test_the_estimator_is_efficient_and_robust_where_the_others_are_not() -> None:
     for windows in (12, 20, 30):
         usual, ours = (coverage.coverage("clean", name, windows)[1] for name in ("Student's t", "in use"))
-        assert ours < 1.2 * usual, "little is lost on clean windows"
+        # a quarter of it is the allowance for autocorrelation, which independent windows would not need
+        assert ours < 1.5 * usual, "little is lost on clean windows"
         usual, ours = (coverage.coverage("one bad window", name, windows)[1] for name in ("Student's t", "in use"))
         assert ours < 0.15 * usual, "a bad window ruins Student's t"
     assert not math.isfinite(coverage.coverage("clean", "Hodges–Lehmann", 5)[1]), "none at five windows"
