@@ -9,9 +9,10 @@ standard deviations of the cohort (1.4826 × the median absolute deviation), a f
 matter, and the 95% half-width of the card's own figure. Median and MAD hardly move with a few bad cards, so a bad card
 hides neither itself nor another.
 
-Among tens of thousands of cards some are far off by chance. So each distance also has a p-value, and the p-values of
-all cards, tasks and figures together are adjusted by Benjamini and Hochberg's procedure (1995). A card is flagged where
-it is beyond the bound *and* its adjusted p-value is at most the stated false-discovery rate.
+Among tens of thousands of cards some are far off by chance. So each distance also has a p-value, adjusted for the tests
+of the card (Bonferroni) and over all cards (Benjamini and Hochberg 1995). A card is flagged where it is beyond the
+bound *and* its adjusted p-value is at most the stated false-discovery rate: the expected share of cards among the
+flagged ones that are like the others.
 
 What is counted rather than estimated needs no statistics: seconds under a throttle reason, wrong output, no sound row.
 """
@@ -93,7 +94,7 @@ class Flag:
     bound: float | None = None
     """What the deviation was compared with, likewise."""
     p_adjusted: float | None = None
-    """Least false-discovery rate at which the card would be flagged."""
+    """Least false-discovery rate at which the card would have this flag."""
     cohort: int | None = None
     """Cards that it was compared with, itself included."""
     meter_error: float | None = None
@@ -168,7 +169,7 @@ def find(
         frame: rows with :data:`COLUMNS`, as :func:`bench.storage.fleet_rows.read_rows` gives them.
         racks: node → label of its rack.
         missing: cards that were to be measured and were not, with ``node``, ``card`` (empty: all) and ``reason``.
-        false_discovery_rate: expected share of wrong ones among the flags.
+        false_discovery_rate: expected share of wrong ones among the flagged cards.
         deviations: robust standard deviations from the median that a flag needs at least.
 
     Raises:
@@ -180,7 +181,7 @@ def find(
         raise BenchError("the false-discovery rate must be between 0 and 1, and deviations above 0", "correct them")
     table = units(frame, racks or {})
     tests = [_test(table, measure, deviations) for measure in MEASURES] + [_unstable(table, deviations)]
-    adjusted = _adjusted([test.p for test in tests])
+    adjusted = _adjusted([test.p for test in tests], table["card_number"].to_numpy())
     for test, measure in zip(tests, MEASURES, strict=False):
         table[measure.kind] = test.distance
         table[f"{measure.kind}_z"] = test.distance / test.scale
@@ -260,15 +261,25 @@ def _unstable(table: pd.DataFrame, deviations: float) -> _Test:
     return _Test("unstable", "scatter", 1.0, np.sqrt(variance), bound, np.sqrt(usual), np.sqrt(usual), p)
 
 
-def _adjusted(families: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """All p-values adjusted together; what was not judged gets 1."""
+def _adjusted(families: Sequence[NDArray[np.float64]], cards: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+    """The p-values adjusted over all cards: a card with many tests, or with several bad figures, counts once.
+
+    A card's p-value is the least of its tests' times their number (Bonferroni); Benjamini and Hochberg's procedure is
+    applied to the cards. What was not judged gets 1.
+    """
     import numpy as np
     from scipy import stats
 
-    whole = np.concatenate(families)
-    out, judged = np.ones(len(whole)), ~np.isnan(whole)
+    p, card = np.concatenate(families), np.tile(cards, len(families))
+    judged = ~np.isnan(p)
+    out = np.ones(len(p))
     if judged.any():
-        out[judged] = stats.false_discovery_control(whole[judged])
+        own = p[judged] * np.bincount(card[judged])[card[judged]]
+        least = np.ones(int(cards.max()) + 1)
+        np.minimum.at(least, card[judged], own)
+        ordered = np.sort(least[np.unique(card[judged])])
+        adjusted = np.append(stats.false_discovery_control(ordered), 1.0)
+        out[judged] = adjusted[np.searchsorted(ordered, own)]
     return np.split(out, np.cumsum([len(each) for each in families])[:-1])
 
 

@@ -35,7 +35,7 @@ def outliers(
     racks
         CSV of node and rack without a header: names racks that are at fault as a whole.
     false_discovery_rate
-        Expected share of wrong ones among the flags.
+        Expected share of wrong ones among the flagged cards.
     deviations
         Robust standard deviations from the median that a flag needs at least.
     node

@@ -261,7 +261,9 @@ def _build(study: Study) -> Content | None:
     own = sum(item.cause == "card" for item in found.suspects)
     pull = plural("{count} card is to be pulled", "{count} cards are to be pulled", own)
     rate = _(
-        "{pull}; of the flags {rate} are expected to be false.", pull=pull, rate=f"{found.false_discovery_rate:.0%}"
+        "{pull}; of the flagged cards {rate} are expected to be like the others.",
+        pull=pull,
+        rate=f"{found.false_discovery_rate:.0%}",
     )
     blocks: list[Block] = [Sentences(_("In short"), [summary, rate, *map(_effect, found.effects)])]
     blocks += [figure for figure in (distribution(found), heat_map(found)) if figure is not None]

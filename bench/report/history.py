@@ -24,6 +24,8 @@ from bench.report.tables import figure_cell
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_RUNS = 200
+"""More runs than these of one model are a fleet, and not the history of a card."""
 _METRICS = ("work_per_j", "tokens_per_j", "rate_per_s", "tokens_per_s", "power_mean_w")
 
 
@@ -47,6 +49,8 @@ class Run:
 def card_runs(frame: pd.DataFrame, card: str) -> list[Run]:
     """The runs of a card, the earliest first and all compared with it; none where there is nothing to follow."""
     part = frame[(frame["device_name"].astype(str) == card).to_numpy(dtype=bool)]
+    if part["run_id"].nunique() > MOST_RUNS:
+        return []
     found = {
         str(run_id): (min(rows["started_utc"].astype(str)), _only(rows["driver"]), _only(rows["harness_version"]))
         for run_id, rows in part.groupby("run_id", observed=True, sort=False)

@@ -9,7 +9,7 @@ import pytest
 from bench import report
 from bench.analysis import outliers
 from bench.analysis.compare import compare
-from bench.report import fleet
+from bench.report import fleet, history
 from bench.report.language import languages
 from bench.report.section import Study
 from bench.storage.fleet_rows import read_results
@@ -75,3 +75,15 @@ def test_each_language_has_the_same_numbers(rows, name):
     assert set(seen.ids) == set(english.ids)
     assert "GPU-1-2" in seen.visible
     assert ("thirsty" in seen.visible) == (name == "en")
+
+
+def test_a_fleet_measured_on_two_days_is_no_history_of_a_card(rows, monkeypatch):
+    frame = rows.copy()
+    days = frame["started_utc"].astype(str)
+    frame["started_utc"] = days.where(frame["slot"] > 1, days.str.replace("2026-01-01", "2026-01-02")).astype(
+        "category"
+    )
+    model = str(frame["device_name"].iloc[0])
+    assert len(history.card_runs(frame, model)) == 40
+    monkeypatch.setattr(history, "MOST_RUNS", 39)
+    assert history.card_runs(frame, model) == []
