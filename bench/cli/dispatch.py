@@ -49,7 +49,8 @@ class SeriesOptions:
     power_column: str | None = None
     """Which column, or which settlement point, holds the prices of power."""
     time_zone: str | None = None
-    """The site's time zone, as in Europe/Berlin: for times without an offset, days and demand charges."""
+    """The site's time zone, as in Europe/Berlin: for times without an offset, days and demand charges.
+    Default: that of an export of ENTSO-E or ERCOT, otherwise UTC."""
 
     def read(self, name: str, currency: str) -> Series | None:
         """The series of this name with a warning for each repair; None where no file is given."""
@@ -130,6 +131,7 @@ def dispatch(
     from bench.analysis import dispatch as dispatching
     from bench.output import dispatch as tables
     from bench.output import schedule_rows
+    from bench.storage.fleet_rows import read_results
 
     if print_rules:
         streams.put(dispatching.example_path().read_text(encoding="utf-8"))
@@ -140,9 +142,9 @@ def dispatch(
     file = dispatching.read_rules(rules) if rules else dispatching.RuleFile()
     power, more = series.read_all(known.currency)
     wanted = dispatching.COLUMNS if output is None else None
-    frame = storage.read(files or [], wanted) if files or not asics else None
+    frame = read_results(files or [], wanted) if files or not asics else None
     fleets, first_rent, notes = _fleets(frame, known, _counts(cards), asics, ai=ai, by_card=fleet)
-    year = dispatching.year(power, known, first_rent, file, zone=series.time_zone or "UTC", more=more)
+    year = dispatching.year(power, known, first_rent, file, zone=series.time_zone or power.zone or "UTC", more=more)
     rule = replace(file.rules(), whole_cards="demand" in more and sum(each.cards for each in fleets) <= WHOLE_CARDS)
     decision = dispatching.decide(fleets, year, rule)
     if schedule is not None:

@@ -21,3 +21,5 @@ class Series:
     source: str = ""
     notes: tuple[str, ...] = ()
     """What was understood or repaired when it was read, a sentence each."""
+    zone: str | None = None
+    """The time zone that the file's times are in, where its format has one."""

@@ -19,6 +19,12 @@ SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 def dispatch(decision: Decision, notes: tuple[str, ...] = ()) -> Document:
     """The verdict, then a table of policies, one of modes, and the load duration curve; money is per year."""
+    gap = max(decision.best.schedule.gap, decision.day_ahead.schedule.gap)
+    if gap > 1e-9:
+        notes = (
+            f"the solver stopped before its schedule was proven the best; a better one may earn {gap:.1%} more",
+            *notes,
+        )
     return Document(
         grids=(policies(decision), modes(decision), durations(decision)),
         rows=list(_flat(decision)),

@@ -55,14 +55,15 @@ def read_rows(
     return pd.concat(plain, ignore_index=True).astype(dict.fromkeys(texts, "category"))
 
 
-def read_results(paths: Sequence[Path]) -> pd.DataFrame:
-    """Rows as :func:`bench.storage.read` gives them; those of a fleet also have their node, card and slot.
+def read_results(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows as :func:`bench.storage.read` gives them; those of a fleet also have their node, card and slot
+    where all columns are asked for.
 
     Raises:
         BenchError: as :func:`read_rows`.
     """
     fleets = [path for path in paths if path.suffix == ".parquet" or _is_merged(path)]
-    return read_rows(paths) if fleets else read(paths)
+    return read_rows(paths, columns) if fleets else read(paths, columns)
 
 
 _PLACE = ("host", "device_uuid", "device_kind", "device_index")

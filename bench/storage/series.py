@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import multimode
@@ -30,6 +30,14 @@ LONGEST_GAP_H = 3.0
 TIME_NAMES = ("time", "timestamp", "datetime", "date", "start", "utc", "hour", "period", "interval start", "valid_from")
 _UNIT = re.compile(r"\[([^\]]+)\]\s*$|\(([^)]*/[^)]*)\)\s*$")
 _ENTSOE = re.compile(r"^MTU \((.*)\)$")
+_ENTSOE_ZONES = {
+    "UTC": "UTC",
+    "CET/CEST": "Europe/Brussels",
+    "WET/WEST": "Europe/Lisbon",
+    "EET/EEST": "Europe/Helsinki",
+}
+_DAY_FIRST = re.compile(r"^(?:\d{1,2}\.\d{1,2}\.\d{4}|(?:1[3-9]|2\d|3[01])/\d{1,2}/\d{4})")
+"""Dates that begin with the day for certain: 31.01.2026, 31/01/2026."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ def read_series(
         path: a CSV, or ``-`` for standard input.
         units: the units that are understood and what each is worth in the first one, which the result is in.
         unit: unit of the figures, where the file does not say.
-        zone: time zone of times without an offset, for example ``Europe/Berlin``.
+        zone: time zone of times without an offset, for example ``Europe/Berlin``, where the format has none of its own.
         column: which column, or which settlement point, holds the figures, where there are several.
 
     Returns:
@@ -78,7 +86,8 @@ def read_series(
     notes: list[str] = []
     times = _times(path, table, zone, notes)
     values = [_number(path, line, text) for line, text in zip(table.lines, table.values, strict=True)]
-    return _regular(path, times, [value * units[named] for value in values], table.lines, next(iter(units)), notes)
+    found = _regular(path, times, [value * units[named] for value in values], table.lines, next(iter(units)), notes)
+    return replace(found, zone=table.zone)
 
 
 def _table(path: Path, column: str | None) -> _Table:
@@ -117,7 +126,9 @@ def _entsoe(path: Path, header: Sequence[str], body: _Body, _column: str | None)
     place = next((at for at, name in enumerate(header) if "price" in name.lower()), None)
     if place is None:
         raise BenchError(f"{path} is an ENTSO-E export without prices", "export Day-ahead Prices")
-    zone = "UTC" if "UTC" in match[1] else "Europe/Brussels"
+    zone = _ENTSOE_ZONES.get(match[1])
+    if zone is None:
+        raise BenchError(f"{path} has times in {match[1]}", f"export it in {' or '.join(_ENTSOE_ZONES)}")
     unit = _unit_of(header[place])
     if unit is None and "Currency" in header:
         unit = f"{body[0][1][header.index('Currency')].strip()}/MWh"
@@ -144,9 +155,14 @@ def _ercot(path: Path, header: Sequence[str], body: _Body, column: str | None) -
     quarter = names.get("deliveryinterval")
     repeated = names.get("repeatedhourflag", names.get("dstflag"))
     times = []
-    for _, row in kept:
-        began = int(row[hour].strip().split(":")[0]) - 1
-        minute = 15 * (int(row[quarter]) - 1) if quarter is not None else 0
+    for line, row in kept:
+        ending, interval = row[hour].strip().split(":")[0], row[quarter].strip() if quarter is not None else "1"
+        if not (re.fullmatch(r"0?[1-9]|1\d|2[0-4]", ending, re.ASCII) and interval in ("1", "2", "3", "4")):
+            raise BenchError(
+                f"{path}, line {line}: hour {ending!r} and interval {interval!r} are not ERCOT's",
+                "hours are from 1 to 24, intervals from 1 to 4",
+            )
+        began, minute = int(ending) - 1, 15 * (int(interval) - 1)
         fold = " fold" if repeated is not None and row[repeated].strip().upper() in ("Y", "TRUE") else ""
         times.append(f"{row[names['deliverydate']].strip()} {began:02d}:{minute:02d}{fold}")
     return _Table(times, [row[price] for _, row in kept], [line for line, _ in kept], "USD/MWh", "America/Chicago")
@@ -167,7 +183,8 @@ def _plain(path: Path, header: Sequence[str], body: _Body, column: str | None) -
         )
     at = others[0]
     times, lines = [row[when] for _, row in body], [line for line, _ in body]
-    return _Table(times, [row[at] for _, row in body], lines, _unit_of(header[at]), None)
+    day_first = any(_DAY_FIRST.match(text.strip()) for text in times)
+    return _Table(times, [row[at] for _, row in body], lines, _unit_of(header[at]), None, day_first=day_first)
 
 
 def _unit_of(heading: str) -> str | None:
@@ -209,7 +226,7 @@ def _times(path: Path, table: _Table, zone: str | None, notes: list[str]) -> pd.
 
     if all(aware):
         return parsed(utc=True)
-    place = zone or table.zone
+    place = table.zone or zone
     if place is None:
         raise BenchError(
             f"{path} has times without a time zone", "give --time-zone, as in Europe/Berlin or UTC, or write offsets"
@@ -220,7 +237,7 @@ def _times(path: Path, table: _Table, zone: str | None, notes: list[str]) -> pd.
 def _first_bad(texts: Sequence[str]) -> str:
     import pandas as pd
 
-    bad = pd.to_datetime(list(texts), errors="coerce", format="mixed").isna()
+    bad = pd.to_datetime(list(texts), utc=True, errors="coerce", format="mixed").isna()
     return texts[int(bad.argmax())]
 
 

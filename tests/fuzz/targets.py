@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import get_args
 
 from bench import output, storage
-from bench.analysis import compare
+from bench.analysis import compare, dispatch
 from bench.analysis.economics.prices import example_path, read_prices
 from bench.audit import recompute, verify
 from bench.data import DATA
@@ -53,6 +53,38 @@ assume_watts = 300.0
 share_bits = 32
 """
 
+SERIES = (
+    b"time,price [EUR/MWh]\n2026-01-01T00:00Z,50.1\n2026-01-01T01:00Z,-3\n2026-01-01T03:00Z,7e1\n",
+    b"timestamp;EUR/MWh (EUR/MWh)\n25.10.2026 01:45;1,5\n25.10.2026 02:00;2\n25.10.2026 02:15;3\n",
+    b"MTU (CET/CEST),Day-ahead Price [EUR/MWh],Currency\n25.10.2026 02:00 - 25.10.2026 03:00,1,EUR\n"
+    b"25.10.2026 02:00 - 25.10.2026 03:00,2,EUR\n25.10.2026 03:00 - 25.10.2026 04:00,-,EUR\n"
+    b"25.10.2026 04:00 - 25.10.2026 05:00,4,EUR\n",
+    b"Delivery Date,Delivery Hour,Delivery Interval,Repeated Hour Flag,Settlement Point Price\n"
+    b"11/01/2026,2,1,N,20.5\n11/01/2026,2,2,N,-4\n11/01/2026,2,3,N,1\n",
+)
+RULES = b"""[site]
+limit_kw = 9000.0
+block_kw = 3000.0
+sell_fee = 2.0
+[start_cost]
+rent = 0.05
+[min_run_h]
+mine = 2
+[contract]
+share = 0.3
+penalty = 3.0
+[demand_charge]
+per_kw = 3.0
+hours = [17, 18]
+months = [6, 7]
+[[event]]
+start = 2025-03-12T17:00:00+00:00
+end = 2025-03-12T21:00:00+00:00
+pay = 300.0
+baseline_kw = 9000.0
+max_kw = 5000.0
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -84,6 +116,14 @@ def _replay(path: Path) -> None:
     without_gaps(samples, sensor.poll_s or 0.05)
 
 
+def _series(path: Path) -> None:
+    storage.read_series(path, {"EUR/kWh": 1.0, "EUR/MWh": 1e-3, "USD/MWh": 1e-3}, unit=None, zone="Europe/Berlin")
+
+
+def _rules(path: Path) -> None:
+    dispatch.read_rules(path).rules()
+
+
 def _csvs() -> list[bytes]:
     rows = [*factory.run(repeats=2), *factory.run(factory.CARD_B, repeats=2)]
     return [storage.to_csv(rows).encode(), storage.to_csv(rows).replace(",", ";").encode("utf-16")]
@@ -102,6 +142,8 @@ TARGETS = {
     "prices": Target("a.toml", read_prices, lambda: [example_path().read_bytes()]),
     "shape": Target("a.toml", lambda path: shapes.load(None, path), lambda: _read_all(DATA / "shapes")),
     "calibration": Target("a.toml", lambda path: calibrated(SENSOR, path), lambda: list(CALIBRATIONS)),
+    "series": Target("a.csv", _series, lambda: list(SERIES)),
+    "rules": Target("a.toml", _rules, lambda: [dispatch.example_path().read_bytes(), RULES]),
     "plan": Target("a.toml", lambda path: plan.from_dict(plan.read(path), "plan"), lambda: [PLAN]),
 }
 

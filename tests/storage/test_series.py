@@ -66,6 +66,35 @@ def test_ercot(tmp_path: Path) -> None:
     assert str(found.start[0]) == "2026-01-02 06:00:00+00:00"
 
 
+def test_the_zone_of_an_export_is_its_own(tmp_path: Path) -> None:
+    """The site's time zone does not move the hours of an export from another one."""
+    text = "MTU ({}),Day-ahead Price [EUR/MWh]\n01.07.2026 00:00 - 01.07.2026 01:00,1\n01.07.2026 01:00 - x,2\n"
+    for named, zone, first in (
+        ("CET/CEST", "Europe/Brussels", "2026-06-30 22:00:00+00:00"),
+        ("WET/WEST", "Europe/Lisbon", "2026-06-30 23:00:00+00:00"),
+        ("EET/EEST", "Europe/Helsinki", "2026-06-30 21:00:00+00:00"),
+        ("UTC", "UTC", "2026-07-01 00:00:00+00:00"),
+    ):
+        found = read_series(write(tmp_path, text.format(named)), EUR, zone="America/Chicago")
+        assert (found.zone, str(found.start[0])) == (zone, first)
+    with pytest.raises(BenchError, match="times in MSK"):
+        read_series(write(tmp_path, text.format("MSK")), EUR)
+
+
+@pytest.mark.parametrize("date", ["{:02d}.02.2026", "{:02d}/02/2026"])
+def test_a_date_that_begins_with_the_day(date: str, tmp_path: Path) -> None:
+    rows = [f"{date.format(day)} {hour:02d}:00,1" for day in range(1, 15) for hour in range(24)]
+    found = read_series(write(tmp_path, "\n".join(["time,p [EUR/MWh]", *rows])), EUR, zone="UTC")
+    assert [str(found.start[at])[:13] for at in (0, -1)] == ["2026-02-01 00", "2026-02-14 23"]
+
+
+@pytest.mark.parametrize("hour", ["0", "25", "x", "", "²"])
+def test_an_ercot_hour_is_from_1_to_24(hour: str, tmp_path: Path) -> None:
+    text = f"Delivery Date,Hour Ending,Settlement Point Price\n01/02/2026,01:00,1\n01/02/2026,{hour},2\n"
+    with pytest.raises(BenchError, match=r"line 3: hour .* not ERCOT's"):
+        read_series(write(tmp_path, text), USD)
+
+
 def test_what_is_certain_is_repaired_and_said(tmp_path: Path) -> None:
     lines = hours(1, 2, 3, 4, 5, 6).splitlines()
     found = read_series(write(tmp_path, "\n".join([*lines[:3], lines[2], *lines[4:], lines[1]])), USD)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
 TIME_LIMIT_S = 120.0
+NOISE = 1e-7
+"""Cards; the solver's zero may be off by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +262,9 @@ def solve(fleets: Sequence[Fleet], steps: Steps, rules: Rules, past: Past | None
             "no schedule fits these rules" if done.status == 2 else f"the solver found no schedule ({done.message})",
             "relax the site's limit, the contract's minimum or the minimum run times",
         )
-    gap = float(done.mip_gap) if whole and done.mip_gap is not None else 0.0
-    return Schedule(done.x[cards], done.x[starts] if tied else np.zeros((count, 0)), gap if done.status == 0 else 1.0)
+    gap = float(done.mip_gap) if whole and done.mip_gap is not None else float(done.status != 0)
+    found = np.where(np.abs(done.x) < NOISE, 0.0, done.x)
+    return Schedule(found[cards], found[starts] if tied else np.zeros((count, 0)), gap)
 
 
 def _peaks(program: _Program, cards: Any, kw: Array, steps: Steps, rules: Rules, past: Past | None) -> None:

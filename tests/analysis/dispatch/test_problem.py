@@ -157,6 +157,39 @@ def test_what_started_yesterday_is_kept_on_today() -> None:
     assert daily.cards[22:28, 0].tolist() == pytest.approx([0, 10, 10, 10, 10, 0])
 
 
+@pytest.mark.parametrize("run_h", [6, 30])
+def test_a_limit_that_the_grid_announced_does_not_meet_a_run_that_may_not_end(run_h: int) -> None:
+    """Rent pays late on the first day, but the site must draw nothing in the first hours of the next."""
+    fleet = Fleet("card", 10.0, (RENT, OFF))
+    count = 96
+    cap = np.full(count, np.inf)
+    cap[[24, 25]] = 0.0
+    income = np.where(np.arange(count) >= 22, 5.0, 0.0)
+    power = np.where(np.arange(count) < 22, 0.5, 0.1)
+    known = steps(count, power=power, rent_income=income, demand=np.ones(count), cap_kw=cap)
+    rules = Rules(min_run_h={"rent": run_h})
+    daily = day_ahead([fleet], known, rules, range(0, count, 24))
+    assert daily.cards[24:26, 0] == pytest.approx(0)
+    assert daily.cards[26:, 0] == pytest.approx(10)
+    best = account([fleet], known, rules, solve([fleet], known, rules))
+    assert account([fleet], known, rules, daily).net <= best.net + 1e-9
+
+
+def test_a_demand_charge_that_pays_over_the_month_pays_from_its_first_day() -> None:
+    """One hour a day counts; mining in it earns 0.5 a kW: less than the charge in two days, more in thirty."""
+    fleet = Fleet("card", 10.0, (MINE, OFF))
+    count = 24 * 30
+    peak = (np.arange(count) % 24 == 18).astype(float)
+    given = {"power": np.full(count, 0.1), "hash_income": np.full(count, 0.6 / 50), "month": np.zeros(count, dtype=int)}
+    known = steps(count, peak=peak, **given)
+    rules = Rules(demand_charge=10.0)
+    daily = day_ahead([fleet], known, rules, range(0, count, 24))
+    best = account([fleet], known, rules, solve([fleet], known, rules))
+    assert account([fleet], known, rules, daily).net == pytest.approx(best.net)
+    dear = Rules(demand_charge=16.0)
+    assert day_ahead([fleet], known, dear, range(0, count, 24)).cards[peak > 0, 0] == pytest.approx(0)
+
+
 def test_cards_of_one_model_that_take_more_power_go_off_first() -> None:
     good, thirsty = (Fleet(name, 10.0, (replace(RENT, kw=kw), OFF)) for name, kw in (("good", 1.0), ("thirsty", 1.3)))
     known = steps(2, power=np.full(2, 0.1), rent_income=np.full(2, 0.4), demand=np.full(2, 0.5))
