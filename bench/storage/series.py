@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_BYTES = 64 << 20
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 LONGEST_GAP_H = 3.0
 """Gaps up to this long are filled along a straight line; longer ones are refused."""
 TIME_NAMES = ("time", "timestamp", "datetime", "date", "start", "utc", "hour", "period", "interval start", "valid_from")
@@ -220,9 +221,13 @@ def _times(path: Path, table: _Table, zone: str | None, notes: list[str]) -> pd.
     def parsed(*, utc: bool) -> pd.DatetimeIndex:
         try:
             # American exports write 01/31/2025, which pandas takes unless day_first is set.
-            return pd.DatetimeIndex(pd.to_datetime(texts, utc=utc, dayfirst=table.day_first, format="mixed"))
+            found = pd.DatetimeIndex(pd.to_datetime(texts, utc=utc, dayfirst=table.day_first, format="mixed"))
         except (ValueError, OverflowError):
             raise BenchError(f"{path}: {_first_bad(texts)!r} is not a time", "write 2026-01-31T13:00+01:00") from None
+        far = (found.year < FIRST_YEAR) | (found.year > LAST_YEAR)
+        if far.any():
+            raise BenchError(f"{path}: {texts[int(far.argmax())]!r} is in no year of power prices", "correct the time")
+        return found
 
     if all(aware):
         return parsed(utc=True)
