@@ -64,13 +64,19 @@ def test_kinds_of_operands_are_kept():
 
 
 def test_longest_block_is_found_between_labels():
-    text = "a:\n\tnop\n\tret\n.L2:\n\tvpxor\txmm1, xmm1, xmm1\n\tvpxor\txmm2, xmm2, xmm2\n\tjmp\t.L2\n.L3:\n\tnop\n"
-    assert port_limit.longest_block(text) == ["vpxor\txmm1, xmm1, xmm1", "vpxor\txmm2, xmm2, xmm2", "jmp\t.L2"]
+    text = (
+        "b:\n\tmov\teax, 1\n\t.size\tb\na:\n\tnop\n\tret\n.L2:\n\tvpxor\txmm1, xmm1, xmm1\n\tvpxor\txmm2, xmm2, xmm2\n"
+    )
+    text += "\tjmp\t.L2\n.L3:\n\tnop\n\t.size\ta\n"
+    assert port_limit.block_of(text, "b") == ["mov\teax, 1"]
+    assert port_limit.block_of(text, "a") == ["vpxor\txmm1, xmm1, xmm1", "vpxor\txmm2, xmm2, xmm2", "jmp\t.L2"]
 
 
+@pytest.mark.parametrize("versions", [1, 4])
 @pytest.mark.parametrize("isa", ["avx2", "shani"])
-def test_the_products_own_block_assembles(isa, tmp_path):
-    block = port_limit.longest_block(port_limit.assembly(isa, tmp_path))
-    assert len(block) > 800
+def test_the_products_own_block_assembles(isa, versions, tmp_path):
+    *_, (block, times) = port_limit.blocks_of(port_limit.assembly(isa, tmp_path), isa, versions)
+    assert times == (3 if (isa, versions) == ("shani", 4) else versions)
+    assert len(block) > 1000
     for forwarded in (False, True):
         port_limit.callable_loop(port_limit.independent(block, forwarded), tmp_path, f"{isa}{forwarded:d}")
