@@ -139,7 +139,7 @@ def windows(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return results
 
 
-WIDEST = {"ramp": 0.3}
+WIDEST = {"ramp": 0.3, "step": 0.4}
 """A ramp within a window of 2 s cannot be distinguished from half a beat."""
 
 
