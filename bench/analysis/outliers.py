@@ -279,7 +279,9 @@ def _adjusted(families: Sequence[NDArray[np.float64]], cards: NDArray[np.int64])
         np.minimum.at(least, card[judged], own)
         ordered = np.sort(least[np.unique(card[judged])])
         adjusted = np.append(stats.false_discovery_control(ordered), 1.0)
-        out[judged] = adjusted[np.searchsorted(ordered, own)]
+        # a card's other figures lie between cards' p-values: the least rate whose limit they do not exceed
+        between = own * len(ordered) / np.maximum(np.searchsorted(ordered, own, side="right"), 1)
+        out[judged] = np.minimum(between, adjusted[np.searchsorted(ordered, own)])
     return np.split(out, np.cumsum([len(each) for each in families])[:-1])
 
 

@@ -205,6 +205,8 @@ def test_a_card_with_several_bad_figures_counts_once():
     assert all((each[:10] < 1e-6).all() for each in found)
     assert found[0][chance] == pytest.approx(4 * 0.004 * 100 / 11)
     assert (found[1][11:] > 0.9).all()
+    families[1][0] = 1e-4  # another figure of a bad card, between its own p-value and the next card's
+    assert outliers._adjusted(families, cards)[1][0] == pytest.approx(4 * 1e-4 * 100 / 10)
     families[1][50] = np.nan
     assert outliers._adjusted(families, cards)[1][50] == 1
 
